@@ -1,0 +1,497 @@
+"""A ``Value`` is a node: a number that remembers the operation, the parents and the local partials it came from."""
+
+from __future__ import annotations
+
+import operator
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from numbers import Real
+from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
+
+from autograd import operations as ops
+from autograd.algorithms import backward, topological_order
+from autograd.ieee import Ieee
+from autograd.operations import Operation, real
+
+Unary = Callable[["Value"], "Value"]
+Binary = Callable[["Value", "Value | float"], "Value"]
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+_new = object.__new__
+
+_scope: ContextVar[str] = ContextVar("scope", default="")
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+_infinities: ContextVar[bool] = ContextVar("infinities", default=False)
+
+# How many blocks of ``name_scope`` and ``no_grad`` are open in all threads.  While it is 0, which
+# it nearly always is, an operation need not ask for its context.
+_open_blocks = 0
+_count_lock = threading.Lock()
+
+
+def _unary(op: Operation) -> Unary:
+    """The method for an operation of one operand."""
+    forward, (rule,) = op.forward, op.partials
+
+    def method(self: Value) -> Value:
+        if type(self) is Value and not _open_blocks:
+            x = self._data
+            try:
+                z = forward(x)
+                slope = rule(x, z)
+            except (ArithmeticError, ValueError):
+                pass  # the long way below explains the error, or finds the infinite slope
+            else:
+                node = _new(Value)
+                node._data, node._grad, node.op = z, None, op
+                node._x, node._dx, node._y, node._dy = self, slope, None, None
+                node.label = node.scope = ""
+                return node
+        return _record(op, (self,))
+
+    return _documented(method, op)
+
+
+def _binary(op: Operation) -> tuple[Binary, Binary]:
+    """The method for ``x ∘ y`` and its reflection for ``number ∘ x``.
+
+    Recording is the hot path, so how each slope is read is settled here, once: constants (add) and
+    bare operands (mul) directly, the others by calling their rule.
+    """
+    forward, (x_rule, y_rule) = op.forward, op.partials
+    readings: Any = op.readings()
+    constant = all(isinstance(how, float) for how in readings)
+    crossed = readings == (1, 0)
+
+    def method(self: Value, other: Value | float) -> Any:
+        if type(other) is Value and type(self) is Value and not _open_blocks:
+            x, y = self._data, other._data
+            try:
+                z = forward(x, y)
+                if crossed:
+                    dx, dy = y, x
+                elif constant:
+                    dx, dy = readings
+                else:
+                    dx, dy = x_rule(x, y, z), y_rule(x, y, z)
+            except (ArithmeticError, ValueError):
+                pass  # the long way below explains the error, or finds the infinite slope
+            else:
+                node = _new(Value)
+                node._data, node._grad, node.op = z, None, op
+                node._x, node._dx, node._y, node._dy = self, dx, other, dy
+                node.label = node.scope = ""
+                return node
+        if not isinstance(other, (Value, Real)):
+            return NotImplemented
+        return _record(op, (self, other))
+
+    def reflected(self: Value, other: Value | float) -> Any:
+        if not isinstance(other, Real):
+            return NotImplemented
+        return _record(op, (other, self))
+
+    return _documented(method, op), _documented(reflected, op)
+
+
+def _documented(method: M, op: Operation) -> M:
+    method.__doc__ = f"The operation {op.name}, as a node."
+    return method
+
+
+def _comparison(compare: Callable[[float, float], bool]) -> Callable[[Value, Value | float], bool]:
+    def method(self: Value, other: Value | float) -> Any:
+        if isinstance(other, Value):
+            return compare(self._data, other._data)
+        if not isinstance(other, Real):
+            return NotImplemented
+        return compare(self._data, other)
+
+    return method
+
+
+class Value:
+    """A number in a computational graph, and the gradient that ``backward`` finds for it.
+
+    Arithmetic on Values records the graph: every result is a new node that knows its operation,
+    its parents (the operands) and the local partial derivatives at that point.
+
+    Args:
+        data: the number.
+        label: a name, used in pictures, derivations and messages.
+
+    Raises:
+        TypeError: if ``data`` is not a real number.
+
+    Good to know:
+        * ``grad`` reads 0.0 until a ``backward`` has reached the node; ``repr`` leaves it out till then.
+        * ``backward`` *adds* to ``grad``: call ``zero_grad`` before the next one.
+        * A plain number becomes a ``Constant``: it is drawn, and never given a gradient.
+        * ``<`` and ``>`` compare the numbers; ``==`` asks whether it is the same node.
+        * ``float(x)`` and ``math.exp(x)`` are errors, since they would silently leave the graph:
+          use ``x.data`` for the number, ``autograd.exp(x)`` or ``x.exp()`` for a node.
+        * Partials are recorded when a node is made. After changing the ``data`` of a leaf, call
+          ``Graph(y).forward()`` to compute everything above it again.
+
+    >>> x, w, b = Value(2.0, label="x"), Value(-3.0, label="w"), Value(6.88, label="b")
+    >>> o = (x * w + b).tanh()
+    >>> o
+    Value(data=0.706419..., op='tanh')
+    >>> o.backward()
+    >>> x
+    Value(data=2.0, grad=-1.502915..., label='x')
+
+    """
+
+    # Two slots for operands and two for partials rather than two tuples: a tuple is one more object
+    # for the garbage collector to visit, and most operations have one or two operands.  An n-ary
+    # node has a tuple of parents in _x and their partials in _dx.
+    __slots__ = ("_data", "_dx", "_dy", "_grad", "_x", "_y", "label", "op", "scope")
+
+    _data: float
+    _grad: float | None  # None: no backward pass has reached the node
+    _x: Any
+    _y: Any
+    _dx: Any
+    _dy: Any
+    label: str
+    op: Operation | None
+    scope: str
+
+    __array_ufunc__ = None  # so that NumPy numbers leave arithmetic with a Value to the Value
+
+    def __init__(self, data: float, *, label: str = "") -> None:
+        if isinstance(data, Value):
+            raise TypeError(f"{data!r} is a Value already: use it as it is, or detach() for a constant copy")
+        self._data = real(data, type(self).__name__)
+        self._grad = self.op = self._x = self._y = self._dx = self._dy = None
+        self.label = label
+        self.scope = _scope.get()
+
+    @property
+    def data(self) -> float:
+        """The number. Nodes that were computed from it are not: call ``Graph(y).forward()`` after a change."""
+        return self._data
+
+    @data.setter
+    def data(self, x: float) -> None:
+        self._data = real(x, "data")
+
+    @property
+    def grad(self) -> float:
+        """∂root/∂self, added up over the backward passes since the last ``zero_grad``."""
+        return self._grad or 0.0
+
+    @grad.setter
+    def grad(self, x: float) -> None:
+        self._grad = real(x, "grad")
+
+    @property
+    def has_grad(self) -> bool:
+        """Whether a backward pass has reached this node, which a ``grad`` of 0.0 does not tell."""
+        return self._grad is not None
+
+    @property
+    def parents(self) -> tuple[Value, ...]:
+        """The operands, in order and with multiplicity: ``a * a`` has two."""
+        x, y = self._x, self._y
+        return () if x is None else x if type(x) is tuple else (x,) if y is None else (x, y)
+
+    @property
+    def partials(self) -> tuple[float, ...]:
+        """The local partial derivative towards each parent, as recorded; 0.0 towards a constant."""
+        x, y = self._x, self._y
+        return (
+            ()
+            if x is None
+            else tuple(self._dx)
+            if type(x) is tuple
+            else (self._dx,)
+            if y is None
+            else (self._dx, self._dy)
+        )
+
+    _prev = parents
+
+    @property
+    def _op(self) -> str:
+        return self.op.symbol if self.op else ""
+
+    def backward(self, gradient: float = 1.0) -> None:
+        """Add ∂self/∂v to the ``grad`` of every node v that self depends on (Algorithm 6.2).
+
+        Args:
+            gradient: the seed, ∂self/∂self.
+
+        >>> x = Value(3.0)
+        >>> y = x**3
+        >>> y.backward(); x.grad
+        27.0
+        >>> y.backward(); x.grad
+        54.0
+
+        """
+        backward(topological_order(self), {self: self._seed(gradient)})
+
+    def _seed(self, gradient: float) -> float:
+        if isinstance(self, Constant):
+            raise RuntimeError(f"nothing to differentiate: {self!r} is a number, detached, or made under no_grad()")
+        return real(gradient, "backward")
+
+    def zero_grad(self) -> None:
+        """Forget the ``grad`` of this node and of everything below it."""
+        for node in topological_order(self):
+            node._grad = None
+
+    def detach(self) -> Constant:
+        """The number as a constant, cut off from the graph."""
+        return Constant(self._data, label=self.label)
+
+    def _evaluate(self) -> None:
+        """Compute data and partials from the parents' data."""
+        op, parents = self.op, self.parents
+        assert op is not None
+        values = [parent._data for parent in parents]
+        operands = op.columns(values)
+        if _infinities.get():
+            z = float(op(*_ieee(operands, op.nary)))
+        else:
+            try:
+                z = float(op.forward(*operands))
+            except (ArithmeticError, ValueError) as error:
+                error.add_note(op.describe(operands, [parent.label for parent in parents]))
+                raise
+        slopes = op.slopes(values, z, [not isinstance(parent, Constant) for parent in parents])
+        self._data = z
+        if type(self._x) is tuple:
+            self._dx = slopes
+        else:
+            self._dx, self._dy = slopes if len(slopes) == 2 else (*slopes, None)
+
+    @classmethod
+    def _apply(cls, op: Operation, operands: Sequence[Any]) -> Value:
+        return _record(op, op.flat(operands))
+
+    # The operators, each one node; the table says what they do.
+
+    __add__, __radd__ = _binary(ops.add)
+    __sub__, __rsub__ = _binary(ops.sub)
+    __mul__, __rmul__ = _binary(ops.mul)
+    __truediv__, __rtruediv__ = _binary(ops.div)
+    __pow__, __rpow__ = _binary(ops.pow)
+    __neg__ = _unary(ops.neg)
+    __abs__ = _unary(ops.abs)
+
+    exp = _unary(ops.exp)
+    log = _unary(ops.log)
+    sqrt = _unary(ops.sqrt)
+    sin = _unary(ops.sin)
+    cos = _unary(ops.cos)
+    tanh = _unary(ops.tanh)
+    sigmoid = _unary(ops.sigmoid)
+    relu = _unary(ops.relu)
+    softplus = _unary(ops.softplus)
+
+    __lt__ = _comparison(operator.lt)
+    __le__ = _comparison(operator.le)
+    __gt__ = _comparison(operator.gt)
+    __ge__ = _comparison(operator.ge)
+
+    def __pos__(self) -> Value:
+        return self
+
+    def __bool__(self) -> bool:
+        return self._data != 0.0
+
+    def __float__(self) -> NoReturn:
+        raise TypeError(
+            "float() and the functions of math would silently leave the graph: use x.data for the number, "
+            "or a function of autograd, such as autograd.exp(x), for a node"
+        )
+
+    __int__ = __complex__ = __float__
+
+    @overload
+    def __round__(self, digits: None = None) -> int: ...
+    @overload
+    def __round__(self, digits: SupportsIndex) -> float: ...
+    def __round__(self, digits: SupportsIndex | None = None) -> float:
+        return round(self._data, digits)
+
+    def __format__(self, spec: str) -> str:
+        return format(self._data, spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        fields = [f"data={self._data!r}"]
+        if self._grad is not None and not isinstance(self, Constant):
+            fields.append(f"grad={self._grad!r}")
+        if self.op:
+            fields.append(f"op={self.op.symbol!r}")
+        if self.label:
+            fields.append(f"label={self.label!r}")
+        return f"{type(self).__name__}({', '.join(fields)})"
+
+    # Copies and pickles, at any depth: parents are always handled before their children.
+
+    def __copy__(self) -> Any:
+        return _rebuilt(*self._state())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        for node in topological_order(self):
+            if id(node) not in memo:
+                *state, parents = node._state()
+                memo[id(node)] = _rebuilt(*state, tuple([memo[id(parent)] for parent in parents]))
+        return memo[id(self)]
+
+    def _state(self) -> tuple[type[Self], tuple[Any, ...], tuple[Value, ...]]:
+        return type(self), (self._data, self._grad, self.op, self._dx, self._dy, self.label, self.scope), self.parents
+
+    def __reduce__(self) -> Any:
+        # Pickle recurses from a node to its parents.  So the first node it meets brings along all that
+        # is below it, in topological order, and each of those finds its parents already pickled.
+        pending = _pickling.pending()
+        if pending and id(self) in pending:
+            return _rebuilt, self._state()
+        below = topological_order(self)[:-1]
+        ids = _Ids(map(id, below))
+        _pickling.pending = weakref.ref(ids)
+        return _rebuilt, (below, ids, *self._state())
+
+
+class Constant(Value):
+    """A number that is part of a graph and never given a gradient: a plain number, or a detached Value."""
+
+    __slots__ = ()
+
+    @property
+    def grad(self) -> float:
+        """Always 0.0: nothing is differentiated with respect to a constant."""
+        return 0.0
+
+    @grad.setter
+    def grad(self, x: float) -> None:
+        pass  # a loop that resets the grad of every node may meet constants
+
+    @property
+    def has_grad(self) -> bool:
+        """Always False."""
+        return False
+
+
+class _Ids(set[int]):
+    """The nodes that pickle is about to save in topological order; gone as soon as pickle is done."""
+
+    def __reduce__(self) -> Any:
+        return set, ()
+
+
+class _Pickling(threading.local):
+    pending: Callable[[], _Ids | None] = staticmethod(lambda: None)
+
+
+_pickling = _Pickling()
+
+
+def _rebuilt(*state: Any) -> Any:
+    """The node of a copy or a pickle. What stands before its state only had to be pickled first."""
+    kind, slots, parents = state[-3:]
+    node = _new(kind)
+    node._data, node._grad, node.op, node._dx, node._dy, node.label, node.scope = slots
+    _link(node, parents)
+    return node
+
+
+def _link(node: Value, parents: tuple[Value, ...]) -> None:
+    if len(parents) > 2 or (node.op and node.op.nary):
+        node._x, node._y = parents, None
+    else:
+        node._x, node._y = (*parents, None, None)[:2]
+
+
+def _ieee(operands: Sequence[Any], nary: bool) -> Sequence[Any]:
+    return [_ieee(column, False) for column in operands] if nary else [Ieee(x) for x in operands]
+
+
+def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
+    """A new node, the long way: any operation, operands that may be numbers, and all that can go wrong."""
+    parents = tuple([x if isinstance(x, Value) else Constant(x) for x in operands])
+    node = _new(Constant if all(isinstance(parent, Constant) for parent in parents) else Value)
+    node._grad, node.op, node.label, node.scope = None, op, "", _scope.get()
+    _link(node, parents)
+    node._evaluate()
+    return node if _recording.get() else Constant(node._data)
+
+
+@contextmanager
+def _block(variable: ContextVar[Any], value: object) -> Iterator[None]:
+    """A context variable with another value, in a block that operations know to be open."""
+    global _open_blocks
+    token = variable.set(value)
+    with _count_lock:
+        _open_blocks += 1
+    try:
+        yield
+    finally:
+        with _count_lock:
+            _open_blocks -= 1
+        variable.reset(token)
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """A block, or a decorated function, in which nothing is recorded: results are constants.
+
+    >>> x = Value(2.0)
+    >>> with no_grad():
+    ...     y = x * x
+    >>> y
+    Constant(data=4.0)
+    """
+    with _block(_recording, False):
+        yield
+
+
+@contextmanager
+def name_scope(name: str) -> Iterator[None]:
+    """A block whose nodes belong together, such as a layer; scopes nest with a dot.
+
+    >>> with name_scope("hidden"), name_scope("unit1"):
+    ...     x = Value(2.0)
+    >>> x.scope
+    'hidden.unit1'
+    """
+    outer = _scope.get()
+    with _block(_scope, f"{outer}.{name}" if outer else name):
+        yield
+
+
+@contextmanager
+def infinities() -> Iterator[None]:
+    """A block in which operations follow IEEE 754 where Python would raise; for slopes, see ``gradient``."""
+    with _block(_infinities, True):
+        yield
+
+
+def label_from(namespace: Mapping[str, object]) -> None:
+    """Label the unnamed Values of a namespace after the variables that hold them.
+
+    Args:
+        namespace: such as ``locals()``; Values in lists and tuples are labelled ``x[0]``, ``x[1]``, ….
+            Names with a leading underscore are passed over.
+
+    >>> a, x = Value(1.0), [Value(2.0), Value(3.0)]
+    >>> label_from({"a": a, "x": x})
+    >>> a.label, x[1].label
+    ('a', 'x[1]')
+
+    """
+    todo: list[tuple[str, object]] = [item for item in namespace.items() if not item[0].startswith("_")]
+    for name, held in todo:  # grows while it is walked
+        if isinstance(held, Value):
+            held.label = held.label or name
+        elif isinstance(held, (list, tuple)):
+            todo += [(f"{name}[{j}]", x) for j, x in enumerate(held)]
