@@ -61,7 +61,7 @@ def forward(order: Sequence[Value]) -> None:
                 node._evaluate()
     except BaseException:
         for slot, values in saved.items():
-            _assign(order, slot, values)
+            assign(order, slot, values)
         raise
 
 
@@ -85,7 +85,6 @@ def adjoints(
         seeds: the adjoints to start from, ∂u(n)/∂u(n) = 1 for one output.
         wrt: the nodes whose adjoints are wanted; other branches are not followed.
         chain: how a term of the sum is formed, or None for a term that is certainly zero.
-
     """
     wanted = list(wrt)
     leads_to = set(wanted)
@@ -135,15 +134,15 @@ def backward(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
                         x._grad += g * node._dx
             if any(saved):
                 totals = [(node._grad or 0.0) + (old or 0.0) for node, old in zip(order, saved, strict=True)]
-                _assign(order, "_grad", totals)
+                assign(order, "_grad", totals)
         except BaseException:
-            _assign(order, "_grad", saved)
+            assign(order, "_grad", saved)
             raise
 
 
 _one_sweep_at_a_time = threading.Lock()  # two threads may share parameters, and so their adjoints
 
 
-def _assign(nodes: Iterable[Value], slot: str, values: Iterable[Any]) -> None:
-    """Set a slot of every node in one call of C code, which no KeyboardInterrupt can cut in two."""
+def assign(nodes: Iterable[Value], slot: str, values: Iterable[Any]) -> None:
+    """Set a slot of every node, all or none: one call of C code, which no KeyboardInterrupt can cut in two."""
     deque(map(setattr, nodes, repeat(slot), values), maxlen=0)

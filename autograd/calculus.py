@@ -37,7 +37,6 @@ def gradient(y: Value, xs: Sequence[Value]) -> list[Value]:
     >>> (d2y,) = gradient(dy, [x])
     >>> dy.data, d2y.data
     (12.0, 12.0)
-
     """
     found = algorithms.adjoints(topological_order(y), lambda node: node, {y: 1.0}, xs, _chain)
     return [x if isinstance(x, Value) else Constant(x or 0.0) for x in found]
@@ -153,7 +152,6 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
     >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
     (7.0, [3.0, 1.0])
-
     """
 
     def value_and_gradient(*args: Tree) -> tuple[Any, Tree]:
@@ -232,7 +230,6 @@ def vjp(f: Callable[..., Tree], *primals: Tree) -> tuple[Tree, Callable[[Tree], 
     >>> y, pullback = vjp(lambda x, y: [x * y, x + y], 2.0, 3.0)
     >>> y, pullback([1.0, 10.0])
     ([6.0, 5.0], (13.0, 12.0))
-
     """
     recording = _Recording(f, primals)
     every = range(len(primals))
@@ -278,7 +275,6 @@ def hvp(f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
 
     >>> hvp(lambda x: x[0] ** 2 * x[1], ([3.0, 2.0],), ([1.0, 0.0],))
     ([4.0, 6.0],)
-
     """
     return jvp(grad(f, range(len(primals))), primals, tangents)[1]
 
@@ -343,7 +339,6 @@ def gradcheck(
     input  value  analytic  numeric  rel. error
     x1         3         4        4     0.0e+00  ok
     x2         2        12       12     1.9e-11  ok
-
     """
     points = [_map(_number, x) for x in inputs]
     labels = [x.label if isinstance(x, Value) else "" for x in _leaves(list(inputs))]

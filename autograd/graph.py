@@ -112,7 +112,6 @@ class Graph:
     >>> graph.backward()
     >>> print(graph.nodes[-1].data, x.grad)
     0.98661... -0.07977...
-
     """
 
     def __init__(self, *roots: Value) -> None:
@@ -140,7 +139,6 @@ class Graph:
 
         Raises:
             ValueError: if the node is not part of the graph.
-
         """
         if node not in self._index:
             raise ValueError(f"{node!r} is not a node of {self!r}")
@@ -157,7 +155,6 @@ class Graph:
         Raises:
             ValueError: if a key is not a leaf of this graph, or an operation leaves its domain.
                 Then nothing has changed, the leaves included.
-
         """
         values = values or {}
         for leaf, x in values.items():
@@ -179,7 +176,6 @@ class Graph:
 
         Args:
             gradient: the seed, ∂root/∂root.
-
         """
         algorithms.backward(self.nodes, {root: root._seed(gradient) for root in self.roots})
 
@@ -200,7 +196,6 @@ class Graph:
         v2 = a * a = 3 * 3 = 9
         grad a += grad v2 · ∂v2/∂a = 1 · 3 = 3, so far 3
         grad a += grad v2 · ∂v2/∂a = 1 · 3 = 3, so far 6
-
         """
         for node in self.nodes:
             if node.op is not None:
@@ -288,7 +283,6 @@ class Graph:
         >>> naive = Graph(c).naive_backward_visits()
         >>> naive.visits[a], naive.grads[a]   # the right gradient is 4
         (4, 8.0)
-
         """
         visits = self._path_counts(*self.roots)
         if sum(visits.values()) > 100_000:

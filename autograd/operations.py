@@ -78,7 +78,6 @@ class Operation:
     >>> cube = Operation("cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
     >>> cube(2.0)
     8.0
-
     """
 
     name: str

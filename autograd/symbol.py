@@ -37,7 +37,6 @@ class Symbol:
     Symbol('(x - (y + 1.0)) * x ** 2.0')
     >>> print((ops.tanh(x) / (1.0 - y)).latex)
     \frac{\tanh\left(x\right)}{1 - y}
-
     """
 
     __slots__ = ("latex", "latex_level", "level", "text", "value")

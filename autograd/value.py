@@ -144,7 +144,6 @@ class Value:
     >>> o.backward()
     >>> x
     Value(data=2.0, grad=-1.502915..., label='x')
-
     """
 
     # Two slots for operands and two for partials rather than two tuples: a tuple is one more object
@@ -233,7 +232,6 @@ class Value:
         27.0
         >>> y.backward(); x.grad
         54.0
-
         """
         backward(topological_order(self), {self: self._seed(gradient)})
 
@@ -268,7 +266,7 @@ class Value:
         slopes = op.slopes(values, z, [not isinstance(parent, Constant) for parent in parents])
         self._data = z
         if type(self._x) is tuple:
-            self._dx = slopes
+            self._dx, self._dy = slopes, None
         else:
             self._dx, self._dy = slopes if len(slopes) == 2 else (*slopes, None)
 
@@ -487,7 +485,6 @@ def label_from(namespace: Mapping[str, object]) -> None:
     >>> label_from({"a": a, "x": x})
     >>> a.label, x[1].label
     ('a', 'x[1]')
-
     """
     todo: list[tuple[str, object]] = [item for item in namespace.items() if not item[0].startswith("_")]
     for name, held in todo:  # grows while it is walked
