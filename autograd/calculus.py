@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from autograd import algorithms
 from autograd.algorithms import topological_order
+from autograd.context import infinities
 from autograd.operations import Operation, real
-from autograd.value import Constant, Value, infinities
+from autograd.value import Constant, Value
 
 #: A number, or a list or tuple of trees.
 Tree = Any
@@ -279,8 +279,7 @@ def hvp(f: Callable[..., Any], primals: Sequence[Tree], tangents: Sequence[Tree]
     return jvp(grad(f, range(len(primals))), primals, tangents)[1]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedSlope:
+class CheckedSlope(NamedTuple):
     """One line of a gradient check."""
 
     name: str
@@ -292,8 +291,7 @@ class CheckedSlope:
     near_kink: bool
 
 
-@dataclass(frozen=True, slots=True)
-class GradientCheck:
+class GradientCheck(NamedTuple):
     """The report of :func:`gradcheck`: prints as a table, and is false if a slope failed."""
 
     slopes: tuple[CheckedSlope, ...]
@@ -314,7 +312,8 @@ class GradientCheck:
         ]
         return "\n".join(f"{line}  {row[5]}".rstrip() for line, row in zip(lines, rows, strict=True))
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def gradcheck(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from autograd import algorithms
@@ -21,14 +20,16 @@ class Edge(NamedTuple):
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class ForwardStep:
+class ForwardStep(NamedTuple):
     """One operation of the forward pass: u(i) = f(i)(A(i))."""
 
     node: Value
     operands: tuple[float, ...]
     value: float
-    graph: Graph = field(repr=False)
+    graph: Graph
+
+    def __repr__(self) -> str:
+        return f"<ForwardStep {self}>"
 
     def __str__(self) -> str:
         name, op = self.graph.name, self.node.op
@@ -38,8 +39,7 @@ class ForwardStep:
         return f"{name(self.node)} = {symbols} = {numbers} = {self.value:.4g}"
 
 
-@dataclass(frozen=True, slots=True)
-class BackwardStep:
+class BackwardStep(NamedTuple):
     """One term of the backward pass: adjoint × local partial, added to what the parent has so far."""
 
     child: Value
@@ -49,7 +49,10 @@ class BackwardStep:
     partial: float
     contribution: float
     total: float
-    graph: Graph = field(repr=False)
+    graph: Graph
+
+    def __repr__(self) -> str:
+        return f"<BackwardStep {self}>"
 
     def __str__(self) -> str:
         child, parent = self.graph.name(self.child), self.graph.name(self.parent)
@@ -59,8 +62,7 @@ class BackwardStep:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """One way from an output down to a node; the product of its partials is its share of the derivative."""
 
     nodes: tuple[Value, ...]
@@ -72,8 +74,7 @@ class Path:
         return math.prod(self.partials)
 
 
-@dataclass(frozen=True, slots=True)
-class NaiveVisits:
+class NaiveVisits(NamedTuple):
     """What plain recursion without a sort would do: see :meth:`Graph.naive_backward_visits`."""
 
     visits: dict[Value, int]
@@ -86,8 +87,7 @@ class NaiveVisits:
         return sum(self.visits.values())
 
 
-@dataclass(frozen=True, slots=True)
-class NonFinite:
+class NonFinite(NamedTuple):
     """Where a nan or an infinity entered a graph."""
 
     node: Value

@@ -11,14 +11,18 @@ goes through ``step``, ``sign``, ``nonzero`` or ``where``, which are rows themse
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import numbers
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from autograd.ieee import Ieee
+
+if TYPE_CHECKING:
+    from autograd.symbol import Symbol
+    from autograd.value import Value
 
 Rule = Callable[..., Any]
 Interval = tuple[float, float]
@@ -27,15 +31,6 @@ Domain = tuple[Interval, ...]
 # How tightly an operation binds its operands, loosest first; Python's order.
 SUM, PRODUCT, POWER, ATOM = range(1, 5)
 
-
-class Number(Protocol):
-    """A kind of number that rows can be applied to: it says what a row applied to it gives."""
-
-    @classmethod
-    def _apply(cls, op: Operation, operands: Sequence[Any]) -> Self: ...
-
-
-N = TypeVar("N", bound=Number)
 
 #: Every operation by name; a row adds itself when it is made.
 table: dict[str, Operation] = {}
@@ -53,7 +48,6 @@ def real(x: object, what: str) -> float:
     raise TypeError(f"{what} needs a real number, not {type(x).__name__} {x!r}")
 
 
-@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
 class Operation:
     r"""One row of the table: an operation with its local partial derivatives.
 
@@ -80,47 +74,60 @@ class Operation:
     8.0
     """
 
-    name: str
-    forward: Callable[..., float]
-    partials: tuple[Rule, ...]
-    text: str = ""
-    latex: str | Callable[..., Any] = ""
-    level: int = ATOM
-    domain: tuple[Domain, ...] = ()
-    nary: bool = False
-    defaults: tuple[float, ...] = ()
-    neutral: tuple[float | None, float | None] = (None, None)
-    absorbing: float | None = None
-    lowering: Callable[..., Any] | None = None
+    __slots__ = (
+        *("__weakref__", "name", "forward", "partials", "text", "latex", "level"),
+        *("domain", "nary", "defaults", "neutral", "absorbing", "lowering"),
+    )
 
-    def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ValueError(f"an operation's name must be a Python identifier, not {self.name!r}")
-        if self.name in BUILT_IN:
-            raise ValueError(f"{self.name!r} is a built-in operation; choose another name")
-        blanks = ", ".join([("[%s]" if self.nary else "%s")] * len(self.partials))
-        fill = functools.partial(object.__setattr__, self)
-        fill("text", self.text or f"{self.name}({blanks})")
-        fill(
-            "latex", self.latex or rf"\operatorname{{{self.name}}}\left({', '.join(['%s'] * len(self.partials))}\right)"
-        )
-        fill("domain", self.domain or (REAL,) * len(self.partials))
-        table[self.name] = self
+    def __init__(
+        self,
+        name: str,
+        forward: Callable[..., float],
+        partials: tuple[Rule, ...],
+        text: str = "",
+        latex: str | Callable[..., Any] = "",
+        level: int = ATOM,
+        domain: tuple[Domain, ...] = (),
+        *,
+        nary: bool = False,
+        defaults: tuple[float, ...] = (),
+        neutral: tuple[float | None, float | None] = (None, None),
+        absorbing: float | None = None,
+        lowering: Callable[..., Any] | None = None,
+    ) -> None:
+        if not name.isidentifier():
+            raise ValueError(f"an operation's name must be a Python identifier, not {name!r}")
+        if name in BUILT_IN:
+            raise ValueError(f"{name!r} is a built-in operation; choose another name")
+        blanks = ["%s"] * len(partials)
+        written = ", ".join(["[%s]"] * len(partials) if nary else blanks)
+        self.name, self.forward, self.partials = name, forward, partials
+        self.text = text or f"{name}({written})"
+        self.latex = latex or rf"\operatorname{{{name}}}\left({', '.join(blanks)}\right)"
+        self.level, self.domain = level, domain or (REAL,) * len(partials)
+        self.nary, self.defaults, self.lowering = nary, defaults, lowering
+        self.neutral, self.absorbing = neutral, absorbing
+        table[name] = self
 
-    @overload  # a Number that is also a float, such as Ieee, gives itself
+    # The overloads overlap where all operands are floats; there the first of them holds.
+    @overload
     def __call__(self, *operands: float) -> float: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, *operands: N | float) -> N: ...
+    def __call__(self, *operands: Value | float) -> Value: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, *operands: Symbol | float) -> Symbol: ...
     @overload
     def __call__(self, *operands: Iterable[float]) -> float: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, *operands: Iterable[N | float]) -> N: ...
+    def __call__(self, *operands: Iterable[Value | float]) -> Value: ...  # type: ignore[overload-overlap]
+    @overload
+    def __call__(self, *operands: Iterable[Symbol | float]) -> Symbol: ...
     def __call__(self, *operands: Any) -> Any:
         """The operation applied to numbers of any kind: floats give a float, Values a node."""
-        if len(operands) == 1 and type(operands[0]) is float and not self.nary:
-            return self.evaluate(operands)  # what the rules ask for most
-        missing = len(self.partials) - len(operands)
-        if missing:
+        if len(operands) == len(self.partials) == 1 and type(operands[0]) is float and not self.nary:
+            return self.evaluate(operands)  # what rules ask for most
+        if len(operands) != len(self.partials):
+            missing = len(self.partials) - len(operands)
             if not 0 < missing <= len(self.defaults):
                 raise TypeError(f"{self.name} takes {len(self.partials)} operand(s), not {len(operands)}")
             operands += self.defaults[-missing:]
@@ -129,9 +136,10 @@ class Operation:
             if len(set(map(len, operands))) > 1:
                 sizes = " and ".join(str(len(column)) for column in operands)
                 raise ValueError(f"{self.name} needs columns of the same length, not {sizes}")
-        for x in self.flat(operands):
-            if type(x) is not float and (apply := getattr(type(x), "_apply", None)):
-                return apply(self, operands)
+        for x in itertools.chain(*operands) if self.nary else operands:
+            kind: Any = type(x)
+            if kind is not float and hasattr(kind, "_apply"):
+                return kind._apply(self, operands)  # a kind of number says what a row applied to it gives
         if self.nary:
             return self.evaluate([[real(x, self.name) for x in column] for column in operands])
         return self.evaluate([real(x, self.name) for x in operands])
@@ -163,17 +171,29 @@ class Operation:
         column, row = divmod(j, rows)
         return self.partials[column](*operands[row::rows], z)
 
-    def slopes(self, operands: Sequence[float], z: float, wanted: Sequence[bool]) -> list[float]:
+    def slopes(self, operands: Sequence[float], z: float, wanted: Sequence[bool] | None = None) -> list[float]:
         """The slopes towards the flat operands as floats, ``inf`` where that is what they are; 0 where not wanted."""
-        if self.nary and all(wanted):
-            columns = self.columns(operands)
-            return [d for read in self.readings() for d in _column_slopes(read, columns, z)]
-        return [self._slope(j, operands, z) if wanted[j] else 0.0 for j in range(len(operands))]
+        try:
+            if self.nary and not wanted:
+                return self.column_slopes(self.columns(operands), z)
+            if not self.nary:
+                wanted = wanted or [True] * len(operands)
+                return [float(rule(*operands, z)) if want else 0.0 for rule, want in zip(self.partials, wanted)]  # noqa: B905
+        except (ArithmeticError, ValueError):
+            pass  # Python raises where IEEE 754 has an infinity
+        return [self._slope(j, operands, z) if not wanted or wanted[j] else 0.0 for j in range(len(operands))]
+
+    def column_slopes(self, columns: Sequence[Sequence[float]], z: float) -> list[float]:
+        """The slopes towards all operands of an n-ary row, read column by column."""
+        slopes: list[float] = []
+        for read in self.readings():
+            slopes += _column_slopes(read, columns, z)
+        return slopes
 
     def _slope(self, j: int, operands: Sequence[float], z: float) -> float:
         try:
             return float(self.slope(j, operands, z))
-        except (ArithmeticError, ValueError):  # Python raises where IEEE 754 has an infinity
+        except (ArithmeticError, ValueError):
             return float(self.slope(j, [Ieee(x) for x in operands], Ieee(z)))
 
     def readings(self) -> tuple[float | int | Rule, ...]:
@@ -412,7 +432,9 @@ BUILT_IN = frozenset(table)
 @overload
 def prod(values: Iterable[float]) -> float: ...  # type: ignore[overload-overlap]
 @overload
-def prod(values: Iterable[N | float]) -> N: ...
+def prod(values: Iterable[Value | float]) -> Value: ...  # type: ignore[overload-overlap]
+@overload
+def prod(values: Iterable[Symbol | float]) -> Symbol: ...
 def prod(values: Iterable[Any]) -> Any:
     """The product of numbers of any kind, a fold of ``mul`` (an n-ary slope would need all the others).
 

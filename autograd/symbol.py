@@ -73,19 +73,20 @@ class Symbol:
                     return x
         self = cls.__new__(cls)
         self.value = None
-        self.level = ATOM if op.text.endswith(")") else op.level
-        if callable(op.latex):
-            written = op.latex(*columns)
+        self.level, self.latex_level = ATOM if op.text.endswith(")") else op.level, op.level
+        if op.nary:
             self.text = op.text % tuple(", ".join(x.text for x in column) for column in columns)
-            self.latex, self.latex_level = written.latex, written.latex_level
+            if callable(op.latex):
+                written = op.latex(*columns)
+                self.latex, self.latex_level = written.latex, written.latex_level
+            else:
+                self.latex = op.latex % tuple(", ".join(x.latex for x in column) for column in columns)
         else:
             # a + (b + c) differs from a + b + c by rounding in Python, and by nothing to the eye.
             associative = op.neutral[0] is not None
-            self.latex_level = op.level
+            latex, bracket = str(op.latex), r"\left(%s\right)"
             self.text = _fill(op.text, [(x.text, x.level) for x in symbols], self.level, "(%s)")
-            self.latex = _fill(
-                op.latex, [(x.latex, x.latex_level) for x in symbols], op.level, r"\left(%s\right)", associative
-            )
+            self.latex = _fill(latex, [(x.latex, x.latex_level) for x in symbols], op.level, bracket, associative)
         return self
 
     __add__, __radd__ = _binary(ops.add)
@@ -100,8 +101,10 @@ class Symbol:
     def __abs__(self) -> Symbol:
         return ops.abs(self)
 
-    def __bool__(self) -> NoReturn:
-        raise TypeError("a Symbol has no truth value: a rule must not branch on its operands; use step, sign or where")
+    def __bool__(self, _: object = None) -> NoReturn:
+        raise TypeError("a Symbol cannot be compared: a rule must not branch on its operands; use step, sign or where")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __bool__
 
     def __repr__(self) -> str:
         return f"Symbol({self.text!r})"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import operator
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
+from autograd import context
 from autograd import operations as ops
 from autograd.algorithms import backward, topological_order
 from autograd.ieee import Ieee
@@ -23,22 +24,13 @@ M = TypeVar("M", bound=Callable[..., Any])
 
 _new = object.__new__
 
-_scope: ContextVar[str] = ContextVar("scope", default="")
-_recording: ContextVar[bool] = ContextVar("recording", default=True)
-_infinities: ContextVar[bool] = ContextVar("infinities", default=False)
-
-# How many blocks of ``name_scope`` and ``no_grad`` are open in all threads.  While it is 0, which
-# it nearly always is, an operation need not ask for its context.
-_open_blocks = 0
-_count_lock = threading.Lock()
-
 
 def _unary(op: Operation) -> Unary:
     """The method for an operation of one operand."""
     forward, (rule,) = op.forward, op.partials
 
     def method(self: Value) -> Value:
-        if type(self) is Value and not _open_blocks:
+        if type(self) is Value and not context.no_grad_blocks:
             x = self._data
             try:
                 z = forward(x)
@@ -49,7 +41,7 @@ def _unary(op: Operation) -> Unary:
                 node = _new(Value)
                 node._data, node._grad, node.op = z, None, op
                 node._x, node._dx, node._y, node._dy = self, slope, None, None
-                node.label = node.scope = ""
+                node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
                 return node
         return _record(op, (self,))
 
@@ -68,34 +60,92 @@ def _binary(op: Operation) -> tuple[Binary, Binary]:
     crossed = readings == (1, 0)
 
     def method(self: Value, other: Value | float) -> Any:
-        if type(other) is Value and type(self) is Value and not _open_blocks:
-            x, y = self._data, other._data
+        if type(self) is Value and not context.no_grad_blocks:
+            kind, x = type(other), self._data
             try:
-                z = forward(x, y)
-                if crossed:
-                    dx, dy = y, x
-                elif constant:
-                    dx, dy = readings
-                else:
-                    dx, dy = x_rule(x, y, z), y_rule(x, y, z)
+                if kind is Value:
+                    y = other._data  # type: ignore[union-attr]
+                    z = forward(x, y)
+                    if crossed:
+                        dx, dy = y, x
+                    elif constant:
+                        dx, dy = readings
+                    else:
+                        dx, dy = x_rule(x, y, z), y_rule(x, y, z)
+                    node = _new(Value)
+                    node._data, node._grad, node.op = z, None, op
+                    node._x, node._dx, node._y, node._dy = self, dx, other, dy
+                    node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
+                    return node
+                if kind is float or kind is int:
+                    y = float(other)
+                    z = forward(x, y)
+                    dx = y if crossed else readings[0] if constant else x_rule(x, y, z)
+                    return _binary_node(op, z, self, dx, Constant(y), 0.0)
             except (ArithmeticError, ValueError):
                 pass  # the long way below explains the error, or finds the infinite slope
-            else:
-                node = _new(Value)
-                node._data, node._grad, node.op = z, None, op
-                node._x, node._dx, node._y, node._dy = self, dx, other, dy
-                node.label = node.scope = ""
-                return node
         if not isinstance(other, (Value, Real)):
             return NotImplemented
         return _record(op, (self, other))
 
     def reflected(self: Value, other: Value | float) -> Any:
+        if type(self) is Value and type(other) in (float, int) and not context.no_grad_blocks:
+            x, y = float(other), self._data
+            try:
+                z = forward(x, y)
+                dy = x if crossed else readings[1] if constant else y_rule(x, y, z)
+                return _binary_node(op, z, Constant(x), 0.0, self, dy)
+            except (ArithmeticError, ValueError):
+                pass  # as above
         if not isinstance(other, Real):
             return NotImplemented
         return _record(op, (other, self))
 
     return _documented(method, op), _documented(reflected, op)
+
+
+def _binary_node(op: Operation, z: float, x: Value, dx: float, y: Value, dy: float) -> Value:
+    node = _new(Value)
+    node._data, node._grad, node.op = z, None, op
+    node._x, node._dx, node._y, node._dy = x, dx, y, dy
+    node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
+    return node
+
+
+def _nary(op: Operation) -> Callable[..., Value]:
+    """How a row of columns is recorded: their slopes are read by column, as in ``_binary``."""
+
+    def record(*columns: Sequence[Value | float]) -> Value:
+        operands = tuple(itertools.chain(*columns))
+        if set(map(type, operands)) == {Value} and not context.no_grad_blocks:
+            values: Any = [[x._data for x in column] for column in columns]  # type: ignore[union-attr]
+            try:
+                z = float(op.forward(*values))
+                slopes = op.column_slopes(values, z)
+            except (ArithmeticError, ValueError):
+                pass  # the long way below explains the error, or finds the infinite slope
+            else:
+                node = _new(Value)
+                node._data, node._grad, node.op = z, None, op
+                node._x, node._dx, node._y, node._dy = operands, slopes, None, None
+                node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
+                return node
+        return _record(op, operands)
+
+    return record
+
+
+@functools.cache
+def _recorder(op: Operation) -> Callable[..., Value]:
+    """How a row is recorded: the built-in ones of one or two operands by the methods above."""
+    if op.nary:
+        return _nary(op)
+    if op.name not in ops.BUILT_IN or len(op.partials) > 2:
+        return lambda *operands: _record(op, operands)
+    if len(op.partials) == 1:
+        return _unary(op)
+    method = _binary(op)[0]
+    return lambda x, y: method(x, y) if type(x) is type(y) is Value else _record(op, (x, y))
 
 
 def _documented(method: M, op: Operation) -> M:
@@ -169,7 +219,7 @@ class Value:
         self._data = real(data, type(self).__name__)
         self._grad = self.op = self._x = self._y = self._dx = self._dy = None
         self.label = label
-        self.scope = _scope.get()
+        self.scope = context.scope.get()
 
     @property
     def data(self) -> float:
@@ -254,25 +304,25 @@ class Value:
         op, parents = self.op, self.parents
         assert op is not None
         values = [parent._data for parent in parents]
-        operands = op.columns(values)
-        if _infinities.get():
-            z = float(op(*_ieee(operands, op.nary)))
-        else:
-            try:
-                z = float(op.forward(*operands))
-            except (ArithmeticError, ValueError) as error:
+        operands = op.columns(values) if op.nary else values
+        try:
+            z = float(op.forward(*operands))
+        except (ArithmeticError, ValueError) as error:
+            if not context.infinite.get():
                 error.add_note(op.describe(operands, [parent.label for parent in parents]))
                 raise
-        slopes = op.slopes(values, z, [not isinstance(parent, Constant) for parent in parents])
+            z = float(op(*_ieee(operands, op.nary)))
+        wanted = [type(parent) is not Constant for parent in parents] if Constant in map(type, parents) else None
+        slopes = op.slopes(values, z, wanted)
         self._data = z
         if type(self._x) is tuple:
             self._dx, self._dy = slopes, None
         else:
-            self._dx, self._dy = slopes if len(slopes) == 2 else (*slopes, None)
+            self._dx, self._dy = slopes if self._y is not None else (slopes[0], None)
 
     @classmethod
     def _apply(cls, op: Operation, operands: Sequence[Any]) -> Value:
-        return _record(op, op.flat(operands))
+        return _recorder(op)(*operands)
 
     # The operators, each one node; the table says what they do.
 
@@ -406,8 +456,10 @@ def _rebuilt(*state: Any) -> Any:
 def _link(node: Value, parents: tuple[Value, ...]) -> None:
     if len(parents) > 2 or (node.op and node.op.nary):
         node._x, node._y = parents, None
+    elif len(parents) == 2:
+        node._x, node._y = parents
     else:
-        node._x, node._y = (*parents, None, None)[:2]
+        node._x, node._y = parents[0] if parents else None, None
 
 
 def _ieee(operands: Sequence[Any], nary: bool) -> Sequence[Any]:
@@ -416,62 +468,13 @@ def _ieee(operands: Sequence[Any], nary: bool) -> Sequence[Any]:
 
 def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
     """A new node, the long way: any operation, operands that may be numbers, and all that can go wrong."""
-    parents = tuple([x if isinstance(x, Value) else Constant(x) for x in operands])
-    node = _new(Constant if all(isinstance(parent, Constant) for parent in parents) else Value)
-    node._grad, node.op, node.label, node.scope = None, op, "", _scope.get()
+    parents = tuple([x if type(x) is Value or isinstance(x, Value) else Constant(real(x, op.name)) for x in operands])
+    node = _new(Constant if set(map(type, parents)) == {Constant} else Value)
+    node._grad, node.op, node.label = None, op, ""
+    node.scope = context.scope.get()
     _link(node, parents)
     node._evaluate()
-    return node if _recording.get() else Constant(node._data)
-
-
-@contextmanager
-def _block(variable: ContextVar[Any], value: object) -> Iterator[None]:
-    """A context variable with another value, in a block that operations know to be open."""
-    global _open_blocks
-    token = variable.set(value)
-    with _count_lock:
-        _open_blocks += 1
-    try:
-        yield
-    finally:
-        with _count_lock:
-            _open_blocks -= 1
-        variable.reset(token)
-
-
-@contextmanager
-def no_grad() -> Iterator[None]:
-    """A block, or a decorated function, in which nothing is recorded: results are constants.
-
-    >>> x = Value(2.0)
-    >>> with no_grad():
-    ...     y = x * x
-    >>> y
-    Constant(data=4.0)
-    """
-    with _block(_recording, False):
-        yield
-
-
-@contextmanager
-def name_scope(name: str) -> Iterator[None]:
-    """A block whose nodes belong together, such as a layer; scopes nest with a dot.
-
-    >>> with name_scope("hidden"), name_scope("unit1"):
-    ...     x = Value(2.0)
-    >>> x.scope
-    'hidden.unit1'
-    """
-    outer = _scope.get()
-    with _block(_scope, f"{outer}.{name}" if outer else name):
-        yield
-
-
-@contextmanager
-def infinities() -> Iterator[None]:
-    """A block in which operations follow IEEE 754 where Python would raise; for slopes, see ``gradient``."""
-    with _block(_infinities, True):
-        yield
+    return node if not context.no_grad_blocks or context.recording.get() else Constant(node._data)
 
 
 def label_from(namespace: Mapping[str, object]) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 Operand = int | dict[str, float]
 Node = list[Any]
@@ -158,28 +158,36 @@ class UnsuitableError(Exception):
     """A number that is too large, or too near a kink."""
 
 
-ANY, BOUNDED, POSITIVE, LARGE = "any", "bounded", "positive", "large"
+ANY, BOUNDED, POSITIVE, LARGE, TRUTH = "any", "bounded", "positive", "large", "truth"
+
+T = TypeVar("T")
+
+
+def each(*groups: tuple[str, T]) -> dict[str, T]:
+    """What is said of several operations at once, by operation."""
+    return {name: said for names, said in groups for name in names.split()}
+
 
 #: What each operation wants its operands to be; the n-ary ones take any number of them.
-WANTS: dict[str, list[str]] = {
-    **dict.fromkeys("add sub mul maximum minimum atan2 hypot".split(), [ANY, ANY]),
-    **dict.fromkeys("neg abs sin cos atan tanh asinh cbrt erf erfc sigmoid relu softplus".split(), [ANY]),
-    **dict.fromkeys("exp exp2 expm1 log1p tan asin acos sinh cosh atanh".split(), [BOUNDED]),
-    **dict.fromkeys("log log2 log10 sqrt".split(), [POSITIVE]),
-    **dict.fromkeys("fsum sumprod logsumexp".split(), []),
-    "acosh": [LARGE],
-    "div": [ANY, POSITIVE],
-    "leaky_relu": [ANY, BOUNDED],
-    "pow": [POSITIVE, BOUNDED],
-    "where": [ANY, ANY, ANY],
-}
+WANTS: dict[str, list[str]] = each(
+    ("neg abs cbrt sin cos atan tanh asinh erf erfc sigmoid relu softplus", [ANY]),
+    ("exp exp2 expm1 log1p tan asin acos sinh cosh atanh", [BOUNDED]),
+    ("log log2 log10 sqrt", [POSITIVE]),
+    ("acosh", [LARGE]),
+    ("add sub mul maximum minimum atan2 hypot", [ANY, ANY]),
+    ("div", [ANY, POSITIVE]),
+    ("pow", [POSITIVE, BOUNDED]),
+    ("leaky_relu", [ANY, BOUNDED]),
+    ("where", [TRUTH, ANY, ANY]),
+    ("fsum sumprod logsumexp", []),
+)
 
 #: How far an operand is from where the operation has a kink, a pole or a jump.
-DISTANCE: dict[str, Callable[..., float]] = {
-    **dict.fromkeys("abs relu leaky_relu where cbrt".split(), lambda x, *others: abs(x)),
-    **dict.fromkeys("maximum minimum".split(), lambda x, y: abs(x - y)),
-    **dict.fromkeys("atan2 hypot".split(), lambda y, x: abs(y)),
-}
+DISTANCE: dict[str, Callable[..., float]] = each(
+    ("abs relu leaky_relu step cbrt", lambda x, *others: abs(x)),
+    ("maximum minimum", lambda x, y: abs(x - y)),
+    ("atan2 hypot", lambda y, x: abs(y)),
+)
 
 
 class Expression:
@@ -206,10 +214,12 @@ class Expression:
 
     def such_that(self, x: int, wanted: str) -> int:
         """A node made from x that lies where it is wanted, wherever x lies."""
-        if wanted == BOUNDED:
-            return self.node("mul", self.node("tanh", x), constant(0.9))
         if wanted == ANY:
             return x
+        if wanted == TRUTH:
+            return self.node("step", x)
+        if wanted == BOUNDED:
+            return self.node("mul", self.node("tanh", x), constant(0.9))
         return self.node("add", self.node("mul", x, x), constant(1.0 if wanted == POSITIVE else 1.5))
 
     def unused(self) -> list[int]:
@@ -262,7 +272,7 @@ def graphs(torch: Oracle, jax: Oracle) -> list[dict[str, Any]]:
     """Random expressions from small to large, in which every operation occurs often."""
     random = Random(SEED)
     names = list(WANTS)
-    found = []
+    found: list[dict[str, Any]] = []
     for j in range(GRAPHS):
         size = round(SMALLEST * (LARGEST / SMALLEST) ** (j / (GRAPHS - 1)))
         drawn = expression(torch.rows, random, size, names)
@@ -277,21 +287,20 @@ def graphs(torch: Oracle, jax: Oracle) -> list[dict[str, Any]]:
 
 # Single operations, inside their domain and at its edges.
 
-INSIDE: dict[str, list[tuple[float, float]]] = {
-    **dict.fromkeys("add sub mul maximum minimum hypot".split(), [(-3.0, 3.0), (-3.0, 3.0)]),
-    **dict.fromkeys("neg abs sign step nonzero exp exp2 expm1 cbrt sin cos atan sinh cosh tanh".split(), [(-3.0, 3.0)]),
-    **dict.fromkeys("asinh erf erfc sigmoid relu softplus".split(), [(-3.0, 3.0)]),
-    **dict.fromkeys("log log2 log10 sqrt".split(), [(0.1, 4.0)]),
-    **dict.fromkeys("asin acos atanh".split(), [(-0.9, 0.9)]),
-    "acosh": [(1.1, 4.0)],
-    "atan2": [(-3.0, 3.0), (-3.0, 3.0)],
-    "div": [(-3.0, 3.0), (0.2, 3.0)],
-    "leaky_relu": [(-3.0, 3.0), (0.01, 0.3)],
-    "log1p": [(-0.9, 4.0)],
-    "pow": [(0.1, 4.0), (-3.0, 3.0)],
-    "tan": [(-1.3, 1.3)],
-    "where": [(-3.0, 3.0), (-3.0, 3.0), (-3.0, 3.0)],
-}
+INSIDE: dict[str, list[tuple[float, float]]] = each(
+    ("neg abs sign step nonzero exp exp2 expm1 cbrt sin cos atan", [(-3.0, 3.0)]),
+    ("sinh cosh tanh asinh erf erfc sigmoid relu softplus", [(-3.0, 3.0)]),
+    ("log log2 log10 sqrt", [(0.1, 4.0)]),
+    ("log1p", [(-0.9, 4.0)]),
+    ("tan", [(-1.3, 1.3)]),
+    ("asin acos atanh", [(-0.9, 0.9)]),
+    ("acosh", [(1.1, 4.0)]),
+    ("add sub mul maximum minimum atan2 hypot", [(-3.0, 3.0), (-3.0, 3.0)]),
+    ("div", [(-3.0, 3.0), (0.2, 3.0)]),
+    ("pow", [(0.1, 4.0), (-3.0, 3.0)]),
+    ("leaky_relu", [(-3.0, 3.0), (0.01, 0.3)]),
+    ("where", [(-3.0, 3.0), (-3.0, 3.0), (-3.0, 3.0)]),
+)
 
 
 def alone(name: str, point: Sequence[float]) -> list[Node]:

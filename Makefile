@@ -1,0 +1,46 @@
+# demo and test are all that a fresh machine needs: they make .venv and install into it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint bench pictures clean
+
+demo: .venv/demo  ## train on real flowers, draw, explain
+	$(BIN)/python examples/iris.py
+
+test: .venv/dev  ## the tests, and the examples of README and docstrings
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/bench
+	$(BIN)/python tests/benchmarks/engine.py
+
+pictures: .venv/demo  ## those of the README
+	$(BIN)/python examples/pictures.py
+
+clean:
+	rm -rf .venv out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A file in .venv says what is installed; it is made again when pyproject.toml changes.
+.venv/pip: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade 'pip>=25.1'
+	touch $@
+
+.venv/demo: .venv/pip
+	$(PIP) --editable '.[embedded]'
+	touch $@
+
+.venv/dev: .venv/demo
+	$(PIP) --group dev
+	touch $@
+
+.venv/bench: .venv/demo
+	$(PIP) --group bench
+	touch $@

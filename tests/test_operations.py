@@ -1,0 +1,303 @@
+"""Every row of the table, and rows made at the REPL, by the same tests: adding a row needs none."""
+
+import math
+import pickle
+import random
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from autograd import Graph, Operation, Symbol, Value, gradient, tanh
+from autograd import operations as ops
+from autograd.ieee import Ieee
+from autograd.operations import BUILT_IN, table
+from autograd.symbol import rules
+
+# Rows that a user might make: one operand, two, and columns; the last with a forward that returns an int.
+cube = Operation("cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
+mixed = Operation(
+    "mixed",
+    lambda x, y: x * y + math.sin(x),
+    (lambda x, y, z: y + ops.cos(x), lambda x, y, z: x),
+    text="mixed(%s, %s)",
+    latex=r"m\left(%s, %s\right)",
+)
+sumsquares = Operation("sumsquares", lambda xs: math.fsum(x * x for x in xs), (lambda x, z: 2.0 * x,), nary=True)
+seven = Operation("seven", lambda x: 7, (lambda x, z: 0.0,))
+
+ROWS = [table[name] for name in sorted(BUILT_IN)] + [cube, mixed, sumsquares, seven]
+every_row = pytest.mark.parametrize("op", ROWS, ids=lambda op: op.name)
+
+NAMESPACE = dict(table) | {"inf": math.inf, "nan": math.nan}
+
+
+def points(op: Operation, count: int = 12) -> list[list[float]]:
+    """Points from the row's domain, flat; four operands to a column for an n-ary row."""
+    rng = random.Random(op.name)
+    domains = [domain for domain in op.domain for _ in range(4 if op.nary else 1)]
+    return [[rng.uniform(*rng.choice(domain)) for domain in domains] for _ in range(count)]
+
+
+def call(op: Operation, operands: Sequence[Any]) -> Any:
+    """The row applied to flat operands."""
+    return op(*op.columns(operands))
+
+
+def difference(f: Callable[[Sequence[float]], float], at: Sequence[float], j: int) -> float:
+    """The central difference, of order 4: error about 1e-11 for these rows."""
+    h = 1e-3 * max(1.0, abs(at[j]))
+
+    def moved(steps: int) -> float:
+        return f([*at[:j], at[j] + steps * h, *at[j + 1 :]])
+
+    return (8.0 * (moved(1) - moved(-1)) - (moved(2) - moved(-2))) / (12.0 * h)
+
+
+def close(x: float, y: float, tolerance: float = 1e-7) -> bool:
+    """Equal but for the error of a finite difference."""
+    return math.isclose(x, y, rel_tol=tolerance, abs_tol=tolerance)
+
+
+@every_row
+def test_value_is_a_float_of_every_kind_of_call(op: Operation) -> None:
+    """On floats, on Values, and by ``forward`` itself, a row gives the same number."""
+    for at in points(op):
+        z = call(op, at)
+        assert type(z) is float
+        assert call(op, [Value(x) for x in at]).data == z
+        assert op.forward(*op.columns(at)) == z
+
+
+@every_row
+def test_partials_are_the_finite_differences(op: Operation) -> None:
+    """Every rule, at every sampled point, against central differences of ``forward``."""
+    for at in points(op):
+        node = call(op, [Value(x) for x in at])
+        for j, partial in enumerate(node.partials):
+            assert type(partial) is float
+            assert close(partial, difference(lambda xs: call(op, xs), at, j)), (at, j)
+
+
+@every_row
+def test_second_derivatives_are_the_finite_differences_of_the_first(op: Operation) -> None:
+    """A rule applied to Values is a node whose own gradient is right: the Hessian, column by column."""
+    for at in points(op, 6):
+
+        def slope(i: int) -> Callable[[Sequence[float]], float]:
+            return lambda moved: float(call(op, [Value(x) for x in moved]).partials[i])
+
+        xs = [Value(x) for x in at]
+        first = gradient(call(op, xs), xs)
+        for i, dy in enumerate(first):
+            assert math.isclose(dy.data, slope(i)(at), rel_tol=1e-12, abs_tol=1e-15)
+            for j, d2y in enumerate(gradient(dy, xs)):
+                assert close(d2y.data, difference(slope(i), at, j), 1e-6), (at, i, j)
+
+
+@every_row
+def test_third_derivatives_exist(op: Operation) -> None:
+    """The table is closed under differentiation: differentiating again never leaves it."""
+    xs = [Value(x) for x in points(op, 1)[0]]
+    y = call(op, xs)
+    for _ in range(3):
+        y = gradient(y, xs)[0]
+    assert math.isfinite(y.data)
+    assert all(node.op is None or table[node.op.name] is node.op for node in Graph(y))
+
+
+@every_row
+def test_rules_do_not_branch_and_use_the_table_only(op: Operation) -> None:
+    """A rule applied to Symbols gives a formula whose every name is a row: no branch, nothing from ``math``."""
+    for rule in rules(op):
+        names = set(re.findall(r"[a-z_]\w*", re.sub(r"\d[\d.e-]*", "", rule.text)))
+        assert names <= set(table) | {"x", "y", "z", "x1", "x2", "x3", "inf"}
+
+
+@every_row
+def test_text_of_row_and_rules_evaluates_to_the_same_numbers(op: Operation) -> None:
+    """The Python text is the operation: evaluated, it gives the same number to the last bit."""
+    for at in points(op):
+        names = [f"a{j}" for j in range(len(at))]
+        namespace = NAMESPACE | dict(zip(names, at, strict=True))
+        written = call(op, [Symbol(name) for name in names])
+        z = call(op, at)
+        assert eval(written.text, namespace) == z
+        node = call(op, [Value(x) for x in at])
+        for j, partial in enumerate(node.partials):
+            slope = op.slope(j, [Symbol(name) for name in names], Symbol("z"))
+            assert eval(str(slope), namespace | {"z": z}) == partial
+
+
+@every_row
+def test_text_in_a_larger_formula_evaluates_to_the_same_number(op: Operation) -> None:
+    """Brackets are set where they are needed: each row inside, and around, each operator."""
+    at = points(op, 1)[0]
+    for outer in (ops.add, ops.sub, ops.mul, ops.div, ops.pow):
+        for x in (1.25, -1.25):
+            names = [f"a{j}" for j in range(len(at))]
+            namespace = NAMESPACE | dict(zip(names, at, strict=True)) | {"x": x}
+            for first in (True, False):
+                inner = call(op, [Symbol(name) for name in names])
+                pair = (inner, Symbol("x")) if first else (Symbol("x"), inner)
+                numbers = (call(op, at), x) if first else (x, call(op, at))
+                try:
+                    expected = outer(*numbers)
+                except (ArithmeticError, ValueError):
+                    continue
+                assert eval(outer(*pair).text, namespace) == expected
+    negative = call(op, [-Symbol("a") for _ in at])
+    try:
+        expected = call(op, [-at[0]] * len(at))
+    except (ArithmeticError, ValueError):
+        return
+    assert eval(negative.text, NAMESPACE | {"a": at[0]}) == expected
+
+
+def balanced(latex: str) -> bool:
+    r"""Whether braces, ``\left`` and ``\right`` of LaTeX pair up."""
+    depth = 0
+    for brace in re.findall(r"(?<!\\)[{}]", latex):
+        depth += 1 if brace == "{" else -1
+        if depth < 0:
+            return False
+    fences = re.findall(r"\\(left|right)\b", latex)
+    return depth == 0 and fences.count("left") == fences.count("right")
+
+
+@every_row
+def test_latex_parses(op: Operation) -> None:
+    """Braces and fences balance, in the row and in its rules, whatever the operands are called."""
+    names = ["x1", "loss", "h1[3].w_2{", "a%b"] * len(op.partials)
+    symbols = [Symbol(name) for name in (names if op.nary else names[: len(op.partials)])]
+    sums = [x + 1.0 for x in symbols]
+    for one in (call(op, symbols), call(op, sums), *rules(op)):
+        for formula in (one, -one, one**2, one / (one + 1.5e-7)):
+            assert balanced(formula.latex), formula.latex
+            assert "%s" not in formula.latex
+
+
+@every_row
+def test_row_and_its_nodes_pickle_by_name(op: Operation) -> None:
+    """A pickle holds the row's name, and finds the same row again."""
+    assert pickle.loads(pickle.dumps(op)) is op
+    node = call(op, [Value(x, label=f"x{j}") for j, x in enumerate(points(op, 1)[0])])
+    again = pickle.loads(pickle.dumps(node))
+    assert again.op is op
+    assert (again.data, again.partials) == (node.data, node.partials)
+    assert [p.label for p in again.parents] == [p.label for p in node.parents]
+
+
+@every_row
+def test_graph_forward_recomputes_the_row(op: Operation) -> None:
+    """Algorithm 6.1 after moving the leaves equals recording at the new point."""
+    before, after = points(op, 2)
+    xs = [Value(x) for x in before]
+    node = call(op, xs)
+    Graph(node).forward(dict(zip(xs, after, strict=True)))
+    fresh = call(op, [Value(x) for x in after])
+    assert (node.data, node.partials) == (fresh.data, fresh.partials)
+
+
+@every_row
+def test_a_constant_operand_has_no_slope(op: Operation) -> None:
+    """The slope towards a plain number is never computed: it is recorded as 0, and the others are unchanged."""
+    at = points(op, 1)[0]
+    if len(at) == 1:
+        return
+    node = call(op, [at[0], *(Value(x) for x in at[1:])])
+    assert node.partials == (0.0, *call(op, [Value(x) for x in at]).partials[1:])
+
+
+@pytest.mark.parametrize("op", [op for op in ROWS if op.lowering], ids=lambda op: op.name)
+def test_lowering_is_the_same_function(op: Operation) -> None:
+    """The second body, for numbers that follow IEEE 754, gives the first one's numbers, large ones included."""
+    assert op.lowering is not None
+    far = [[x] * (4 if op.nary else 1) for x in (-1000.0, -700.0, 0.0, 700.0, 1000.0)]
+    for at in points(op) + far:
+        lowered = op.lowering(*op.columns([Ieee(x) for x in at]))
+        assert math.isclose(lowered, call(op, at), rel_tol=1e-14, abs_tol=1e-300)
+
+
+def test_the_table_has_every_row_that_was_promised() -> None:
+    """The names of the design, as the math module spells them."""
+    promised = """add sub mul div neg pow abs sign step maximum minimum where nonzero exp exp2 expm1 log log2 log10
+        log1p sqrt cbrt sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh hypot erf erfc
+        sigmoid relu leaky_relu softplus fsum sumprod logsumexp"""
+    assert set(promised.split()) == BUILT_IN
+
+
+def test_a_row_made_at_the_repl_differentiates_to_any_order() -> None:
+    """Cube''' is 6."""
+    x = Value(2.0)
+    y = cube(x)
+    slopes = []
+    for _ in range(3):
+        (y,) = gradient(y, [x])
+        slopes.append(y.data)
+    assert slopes == [12.0, 12.0, 6.0]
+
+
+def test_rows_of_the_table_are_called_with_clear_errors() -> None:
+    """Wrong numbers of operands, wrong kinds, columns that differ in length."""
+    with pytest.raises(TypeError, match=r"tanh takes 1 operand\(s\), not 2"):
+        tanh(1.0, 2.0)
+    with pytest.raises(TypeError, match=r"atan2 takes 2 operand\(s\), not 1"):
+        ops.atan2(1.0)
+    wrong: Any = "0.5"
+    with pytest.raises(TypeError, match=r"tanh needs a real number, not str '0\.5'"):
+        tanh(wrong)
+    with pytest.raises(ValueError, match="sumprod needs columns of the same length, not 1 and 2"):
+        ops.sumprod([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="at least one value"):
+        ops.logsumexp([])
+    assert ops.fsum([]) == 0.0
+    assert ops.prod([]) == 1.0
+
+
+def test_a_row_needs_a_name_of_its_own() -> None:
+    """Built-in names are taken, a user's own may be defined again, and a name is an identifier."""
+    with pytest.raises(ValueError, match="'tanh' is a built-in operation"):
+        Operation("tanh", math.tanh, (lambda x, z: 1.0,))
+    with pytest.raises(ValueError, match="must be a Python identifier, not 'a b'"):
+        Operation("a b", math.tanh, (lambda x, z: 1.0,))
+    old = Operation("again", lambda x: x, (lambda x, z: 1.0,))
+    new = Operation("again", lambda x: 2.0 * x, (lambda x, z: 2.0,))
+    assert table["again"] is new
+    with pytest.raises(TypeError, match="cannot pickle operation 'again'"):
+        pickle.dumps(old(Value(1.0)))
+    del table["again"]
+
+
+def test_a_row_unknown_in_another_process_says_so() -> None:
+    """A pickle of a user's row, loaded where the row is not defined."""
+    program = "import sys, pickle; pickle.loads(sys.stdin.buffer.read())"
+    done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(cube(Value(2.0))), capture_output=True)
+    assert "operation 'cube' is not defined here: define it before unpickling" in done.stderr.decode()
+
+
+def test_prod_is_a_fold_of_mul() -> None:
+    """With zeros among the factors, where a quotient would fail."""
+    xs = [Value(2.0), Value(0.0), Value(5.0)]
+    y = ops.prod(xs)
+    y.backward()
+    assert y.data == 0.0
+    assert [x.grad for x in xs] == [0.0, 10.0, 0.0]
+    assert ops.prod([2.0, 3.0]) == 6.0
+
+
+def test_rows_take_real_numbers_of_other_kinds() -> None:
+    """Integers, booleans, fractions and NumPy scalars."""
+    numpy = pytest.importorskip("numpy")
+    from fractions import Fraction
+
+    twos: list[Any] = [2, Fraction(2), numpy.float32(2.0), numpy.int64(2)]
+    for two in twos:
+        assert ops.sqrt(two) == math.sqrt(2.0)
+        y = two * Value(3.0)
+        assert isinstance(y, Value)
+        assert y.data == 6.0
+        assert (Value(3.0) ** two).data == 9.0
