@@ -217,7 +217,7 @@ def _legend() -> str:
 
 
 def _font(text: str, size: float, color: str, bold: bool = False) -> str:
-    text = escape(text)
+    text = escape(text).replace("\\", "\\\\")  # or Graphviz would put a node's name for \N
     return f'<font point-size="{size}" color="{color}">{f"<b>{text}</b>" if bold else text}</font>'
 
 

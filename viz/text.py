@@ -66,7 +66,8 @@ def typeset(formula: str) -> str:
     """
     formula = re.sub(r"\b(\d+)\.0\b(?!e)", r"\1", formula)
     formula = re.sub(r" \*\* (\d+)\b(?![.e])", lambda power: power[1].translate(_SUPERSCRIPTS), formula)
-    return formula.replace(" * ", " · ").replace("-", "−")
+    formula = re.sub(r"(?<![^\s(\[,])-|(?<=\de)-(?=\d)", "−", formula)  # but not the hyphen of a name
+    return formula.replace(" * ", " · ")
 
 
 #: The signs of operators as they are drawn; functions go by their names.
