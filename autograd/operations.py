@@ -155,12 +155,12 @@ class Operation:
         n = len(operands) // len(self.partials)
         return [operands[i * n : (i + 1) * n] for i in range(len(self.partials))]
 
-    def evaluate(self, operands: Sequence[Any], labels: Sequence[str] = ()) -> float:
+    def evaluate(self, operands: Sequence[Any]) -> float:
         """``forward`` on floats; an error of arithmetic gets a note that says where it arose."""
         try:
             return float(self.forward(*operands))
         except (ArithmeticError, ValueError) as error:
-            error.add_note(self.describe(operands, labels))
+            error.add_note(self.describe(operands))
             raise
 
     def slope(self, j: int, operands: Sequence[Any], z: Any) -> Any:
@@ -187,7 +187,12 @@ class Operation:
         """The slopes towards all operands of an n-ary row, read column by column."""
         slopes: list[float] = []
         for read in self.readings():
-            slopes += _column_slopes(read, columns, z)
+            if isinstance(read, int):
+                slopes += columns[read]
+            elif isinstance(read, float):
+                slopes += [read] * len(columns[0])
+            else:
+                slopes += [float(read(*row, z)) for row in zip(*columns, strict=True)]
         return slopes
 
     def _slope(self, j: int, operands: Sequence[float], z: float) -> float:
@@ -254,14 +259,6 @@ def _readings(op: Operation) -> tuple[float | int | Rule, ...]:
         return marks.index(slope) if slope in marks[:-1] else rule if slope is marks[-1] else float(slope)
 
     return tuple(map(reading, op.partials))
-
-
-def _column_slopes(read: float | int | Rule, columns: Sequence[Sequence[float]], z: float) -> Sequence[float]:
-    if isinstance(read, int):
-        return columns[read]
-    if isinstance(read, float):
-        return [read] * len(columns[0])
-    return [read(*row, z) for row in zip(*columns, strict=True)]
 
 
 # What the tests sample.

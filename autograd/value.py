@@ -16,6 +16,7 @@ from autograd import operations as ops
 from autograd.algorithms import backward, topological_order
 from autograd.ieee import Ieee
 from autograd.operations import Operation, real
+from autograd.symbol import rules
 
 Unary = Callable[["Value"], "Value"]
 Binary = Callable[["Value", "Value | float"], "Value"]
@@ -38,11 +39,7 @@ def _unary(op: Operation) -> Unary:
             except (ArithmeticError, ValueError):
                 pass  # the long way below explains the error, or finds the infinite slope
             else:
-                node = _new(Value)
-                node._data, node._grad, node.op = z, None, op
-                node._x, node._dx, node._y, node._dy = self, slope, None, None
-                node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
-                return node
+                return _node(op, z, self, slope)
         return _record(op, (self,))
 
     return _documented(method, op)
@@ -72,7 +69,7 @@ def _binary(op: Operation) -> tuple[Binary, Binary]:
                         dx, dy = readings
                     else:
                         dx, dy = x_rule(x, y, z), y_rule(x, y, z)
-                    node = _new(Value)
+                    node = _new(Value)  # as in _node below, without the call
                     node._data, node._grad, node.op = z, None, op
                     node._x, node._dx, node._y, node._dy = self, dx, other, dy
                     node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
@@ -81,7 +78,7 @@ def _binary(op: Operation) -> tuple[Binary, Binary]:
                     y = float(other)
                     z = forward(x, y)
                     dx = y if crossed else readings[0] if constant else x_rule(x, y, z)
-                    return _binary_node(op, z, self, dx, Constant(y), 0.0)
+                    return _node(op, z, self, dx, Constant(y), 0.0)
             except (ArithmeticError, ValueError):
                 pass  # the long way below explains the error, or finds the infinite slope
         if not isinstance(other, (Value, Real)):
@@ -94,7 +91,7 @@ def _binary(op: Operation) -> tuple[Binary, Binary]:
             try:
                 z = forward(x, y)
                 dy = x if crossed else readings[1] if constant else y_rule(x, y, z)
-                return _binary_node(op, z, Constant(x), 0.0, self, dy)
+                return _node(op, z, Constant(x), 0.0, self, dy)
             except (ArithmeticError, ValueError):
                 pass  # as above
         if not isinstance(other, Real):
@@ -104,7 +101,7 @@ def _binary(op: Operation) -> tuple[Binary, Binary]:
     return _documented(method, op), _documented(reflected, op)
 
 
-def _binary_node(op: Operation, z: float, x: Value, dx: float, y: Value, dy: float) -> Value:
+def _node(op: Operation, z: float, x: Any, dx: Any, y: Value | None = None, dy: float | None = None) -> Value:
     node = _new(Value)
     node._data, node._grad, node.op = z, None, op
     node._x, node._dx, node._y, node._dy = x, dx, y, dy
@@ -125,11 +122,7 @@ def _nary(op: Operation) -> Callable[..., Value]:
             except (ArithmeticError, ValueError):
                 pass  # the long way below explains the error, or finds the infinite slope
             else:
-                node = _new(Value)
-                node._data, node._grad, node.op = z, None, op
-                node._x, node._dx, node._y, node._dy = operands, slopes, None, None
-                node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
-                return node
+                return _node(op, z, operands, slopes)
         return _record(op, operands)
 
     return record
@@ -149,7 +142,11 @@ def _recorder(op: Operation) -> Callable[..., Value]:
 
 
 def _documented(method: M, op: Operation) -> M:
-    method.__doc__ = f"The operation {op.name}, as a node."
+    """A method that ``help`` shows with its derivative, which the table knows."""
+    names = ["x", "y"][: len(op.partials)]
+    slopes = [f"∂z/∂{name} = {rule}" for name, rule in zip(names, rules(op), strict=True)]
+    method.__name__ = method.__qualname__ = op.name
+    method.__doc__ = f"A node z = {op.text % tuple(names)}, with {', '.join(slopes)}."
     return method
 
 
@@ -199,7 +196,12 @@ class Value:
     # Two slots for operands and two for partials rather than two tuples: a tuple is one more object
     # for the garbage collector to visit, and most operations have one or two operands.  An n-ary
     # node has a tuple of parents in _x and their partials in _dx.
-    __slots__ = ("_data", "_dx", "_dy", "_grad", "_x", "_y", "label", "op", "scope")
+    __slots__ = {  # the texts are what help() shows
+        **dict.fromkeys(("_data", "_grad", "_x", "_y", "_dx", "_dy")),
+        "op": "The operation, a row of the table; None for a leaf.",
+        "label": "A name, used in pictures, derivations and messages.",
+        "scope": "Where the node belongs, such as a layer: see ``name_scope``.",
+    }
 
     _data: float
     _grad: float | None  # None: no backward pass has reached the node
@@ -248,21 +250,17 @@ class Value:
     def parents(self) -> tuple[Value, ...]:
         """The operands, in order and with multiplicity: ``a * a`` has two."""
         x, y = self._x, self._y
-        return () if x is None else x if type(x) is tuple else (x,) if y is None else (x, y)
+        if y is not None:
+            return x, y
+        return () if x is None else x if type(x) is tuple else (x,)
 
     @property
     def partials(self) -> tuple[float, ...]:
         """The local partial derivative towards each parent, as recorded; 0.0 towards a constant."""
         x, y = self._x, self._y
-        return (
-            ()
-            if x is None
-            else tuple(self._dx)
-            if type(x) is tuple
-            else (self._dx,)
-            if y is None
-            else (self._dx, self._dy)
-        )
+        if y is not None:
+            return self._dx, self._dy
+        return () if x is None else tuple(self._dx) if type(x) is tuple else (self._dx,)
 
     _prev = parents
 

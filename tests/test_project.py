@@ -1,0 +1,183 @@
+"""The project itself: README, imports, size, the public interface, the examples and the commands."""
+
+import ast
+import doctest
+import io
+import os
+import re
+import subprocess
+import sys
+import tokenize
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import autograd
+import nn
+import viz
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = {"autograd": autograd, "nn": nn, "viz": viz}
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+#: From the bottom up: a module may import those before it.
+ORDER = {
+    "autograd": ["ieee", "operations", "symbol", "algorithms", "context", "value", "graph", "calculus", "kinks"],
+    "nn": ["module", "layers", "losses", "optimizers", "training"],
+    "viz": ["text", "diagram", "dot", "derivation"],
+}
+
+
+def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example in the README gives what is printed there."""
+    monkeypatch.chdir(tmp_path)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    results = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=flags)
+    assert results.attempted >= 39
+    assert results.failed == 0
+    assert (tmp_path / "neuron.svg").exists()
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports when it runs; those only for the type checker aside."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {str(node.module)}
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: f"{path.parent.name}.{path.stem}")
+def test_imports_run_one_way(path: Path) -> None:
+    """Within a package from the bottom up; ``nn`` and ``viz`` import ``autograd`` and not each other."""
+    package, module = path.parent.name, path.stem
+    assert module == "__init__" or module in ORDER[package]
+    found = imports(path)
+    above = ORDER[package][ORDER[package].index(module) :] if module != "__init__" else []
+    assert not {f"{package}.{name}" for name in above} & found
+    allowed = {"autograd": set(), "nn": {"autograd", "tqdm"}, "viz": {"autograd", "graphviz", "pygraphviz"}}[package]
+    outside = {name.split(".")[0] for name in found} - {package} - sys.stdlib_module_names
+    assert outside <= allowed
+
+
+def code_lines(path: Path) -> int:
+    """Lines of code: no comments, no docstrings, no blank lines."""
+    text = path.read_text(encoding="utf-8")
+    skipped = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in skipped:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)) and ast.get_docstring(node) is not None:
+            lines -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(lines)
+
+
+def test_the_code_stays_small() -> None:
+    """A budget per package; it is raised with a reason only."""
+    sizes = {path: code_lines(path) for path in SOURCES}
+    for package, budget in {"autograd": 1500, "nn": 700, "viz": 1500}.items():
+        assert sum(size for path, size in sizes.items() if path.parent.name == package) <= budget
+    core = ("operations.py", "algorithms.py", "value.py", "graph.py")
+    assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 930
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_public_interface_is_one_list(package: str) -> None:
+    """What is in ``__all__`` exists, and what is imported is in it."""
+    module = PACKAGES[package]
+    listed = set(module.__all__)
+    assert len(listed) == len(module.__all__)
+    assert all(hasattr(module, name) for name in listed)
+    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert imported == listed
+    assert (ROOT / package / "py.typed").exists()
+
+
+def test_every_row_is_exported() -> None:
+    """As a function of the package."""
+    assert {
+        name for name in autograd.operations.BUILT_IN if getattr(autograd, name) is autograd.operations.table[name]
+    } == (autograd.operations.BUILT_IN)
+
+
+def test_what_is_public_is_documented() -> None:
+    """Every public function and class of the packages has a docstring, most with an example."""
+    for module in PACKAGES.values():
+        for name in module.__all__:
+            assert getattr(module, name).__doc__, name
+
+
+def test_import_needs_the_standard_library_only() -> None:
+    """``import autograd`` loads no other package."""
+    program = "import sys; before = set(sys.modules); import autograd; print(*(set(sys.modules) - before))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert loaded - sys.stdlib_module_names == {"autograd"}
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    """The main job on the real data: accuracy, picture, derivation, and the check of its number."""
+    for part in ("examples", "autograd", "nn", "viz"):
+        (tmp_path / part).symlink_to(ROOT / part)
+    example = tmp_path / "demo"
+    example.mkdir()
+    (example / "iris.py").write_text((ROOT / "examples" / "iris.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (example / "data").symlink_to(ROOT / "examples" / "data")
+    done = subprocess.run(
+        [sys.executable, "demo/iris.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONUTF8": "1"},
+    )
+    assert "150 flowers" in done.stdout
+    accuracies = [float(x) for x in re.findall(r"test accuracy ([\d.]+)", done.stdout)]
+    mean = re.search(r"mean of 5: ([\d.]+)", done.stdout)
+    assert len(accuracies) == 5
+    assert mean is not None
+    assert float(mean[1]) == pytest.approx(sum(accuracies) / 5, abs=1e-3)
+    assert float(mean[1]) >= 0.93
+    check = re.search(r"backward found (-?[\d.]+), finite differences (-?[\d.]+)", done.stdout)
+    assert check is not None
+    assert float(check[1]) == pytest.approx(float(check[2]), abs=1e-7)
+    assert "out/iris-neuron.svg" in done.stdout
+    assert (tmp_path / "out" / "iris-neuron.svg").read_text(encoding="utf-8").startswith("<?xml")
+    derivation = (tmp_path / "out" / "iris-derivation.txt").read_text(encoding="utf-8")
+    assert derivation.strip() in done.stdout
+    shown = derivation.strip().rsplit("= ", 1)[1].replace("−", "-")
+    assert float(shown) == pytest.approx(float(check[1]), rel=1e-3)
+
+
+def test_the_pictures_of_the_readme_are_up_to_date() -> None:
+    """Each that the README shows exists, and the script that draws them says the same numbers."""
+    shown = re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert shown
+    for name in shown:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "−1.50" in text
+
+
+def test_the_readme_names_the_commands_that_exist() -> None:
+    """And the version is said once."""
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {"demo", "test"} <= named <= targets
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"## {project['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
