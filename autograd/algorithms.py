@@ -140,7 +140,9 @@ def backward(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
             raise
 
 
-_one_sweep_at_a_time = threading.Lock()  # two threads may share parameters, and so their adjoints
+# Two threads may share parameters, and so their adjoints.  Reentrant, since a debugger that is left in
+# the middle of a pass may leave the lock behind.
+_one_sweep_at_a_time = threading.RLock()
 
 
 def assign(nodes: Iterable[Value], slot: str, values: Iterable[Any]) -> None:
