@@ -35,7 +35,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
         """
         try:
             return super().pipe(format, *args, encoding=encoding, **options)
-        except graphviz.ExecutableNotFound:
+        except (graphviz.ExecutableNotFound, PermissionError):
             try:
                 import pygraphviz
             except ImportError:
