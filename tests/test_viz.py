@@ -221,13 +221,18 @@ def test_labels_are_text(label: str) -> None:
 # Files.
 
 
-@pytest.fixture(params=[pytest.param("dot", marks=needs_dot), "pygraphviz"])
-def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
-    """With the system's Graphviz, and with none on the path."""
-    if request.param == "pygraphviz":
-        monkeypatch.setenv("PATH", str(tmp_path))
-    else:
+@pytest.fixture(params=[pytest.param("dot", marks=needs_dot), "pygraphviz", "pygraphviz beside a dot that may not run"])
+def engine(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """With the system's Graphviz, and with none on the path, or one that is of no use."""
+    if request.param == "dot":
         monkeypatch.setitem(sys.modules, "pygraphviz", None)
+    else:
+        folder = tmp_path_factory.mktemp("bin")
+        monkeypatch.setenv("PATH", str(folder))
+        if "beside" in request.param:
+            (folder / "dot").touch(mode=0o644)
     return str(request.param)
 
 
