@@ -45,7 +45,8 @@ def real(x: object, what: str) -> float:
         return x
     if isinstance(x, numbers.Real):
         return float(x)
-    raise TypeError(f"{what} needs a real number, not {type(x).__name__} {x!r}")
+    cure = ": convert it with float()" if isinstance(x, str) else ""
+    raise TypeError(f"{what} needs a real number, not {type(x).__name__} {x!r}{cure}")
 
 
 class Operation:
@@ -74,11 +75,6 @@ class Operation:
     8.0
     """
 
-    __slots__ = (
-        *("__weakref__", "name", "forward", "partials", "text", "latex", "level"),
-        *("domain", "nary", "defaults", "neutral", "absorbing", "lowering"),
-    )
-
     def __init__(
         self,
         name: str,
@@ -99,6 +95,10 @@ class Operation:
             raise ValueError(f"an operation's name must be a Python identifier, not {name!r}")
         if name in BUILT_IN:
             raise ValueError(f"{name!r} is a built-in operation; choose another name")
+        if not isinstance(partials, tuple) or not partials:
+            raise TypeError(
+                f"{name} needs a tuple of rules, one per operand, such as (lambda x, z: 1.0,), not {partials!r}"
+            )
         blanks = ["%s"] * len(partials)
         written = ", ".join(["[%s]"] * len(partials) if nary else blanks)
         self.name, self.forward, self.partials = name, forward, partials
@@ -129,17 +129,20 @@ class Operation:
         if len(operands) != len(self.partials):
             missing = len(self.partials) - len(operands)
             if not 0 < missing <= len(self.defaults):
-                raise TypeError(f"{self.name} takes {len(self.partials)} operand(s), not {len(operands)}")
+                kind = "column" if self.nary else "operand"
+                raise TypeError(f"{self.name} takes {len(self.partials)} {kind}(s), not {len(operands)}")
             operands += self.defaults[-missing:]
         if self.nary:
+            for column in operands:
+                if not isinstance(column, Iterable):
+                    raise TypeError(f"{self.name} takes columns of numbers, such as [x, y], not {column!r}")
             operands = tuple(map(tuple, operands))
             if len(set(map(len, operands))) > 1:
                 sizes = " and ".join(str(len(column)) for column in operands)
                 raise ValueError(f"{self.name} needs columns of the same length, not {sizes}")
         for x in itertools.chain(*operands) if self.nary else operands:
-            kind: Any = type(x)
-            if kind is not float and hasattr(kind, "_apply"):
-                return kind._apply(self, operands)  # a kind of number says what a row applied to it gives
+            if type(x) is not float and (apply := getattr(type(x), "_apply", None)):
+                return apply(self, operands)  # a kind of number says what a row applied to it gives
         if self.nary:
             return self.evaluate([[real(x, self.name) for x in column] for column in operands])
         return self.evaluate([real(x, self.name) for x in operands])
@@ -246,17 +249,28 @@ def _named(name: str) -> Operation:
         raise LookupError(f"operation {name!r} is not defined here: define it before unpickling") from None
 
 
+class _Mark:
+    """An operand that knows no arithmetic and cannot be asked anything."""
+
+    def __bool__(self, _: object = None) -> bool:
+        raise TypeError("a mark has no value")
+
+    __eq__ = __bool__
+    __hash__ = None  # type: ignore[assignment]
+
+
 @functools.cache
 def _readings(op: Operation) -> tuple[float | int | Rule, ...]:
-    """Each rule applied once to marks that know no arithmetic: whatever needs some must be called."""
+    """Each rule applied once to marks: one that needs to know more of its operands must be called."""
 
     def reading(rule: Rule) -> float | int | Rule:
-        marks = [object() for _ in range(len(op.partials) + 1)]
+        marks = [_Mark() for _ in range(len(op.partials) + 1)]
         try:
             slope = rule(*marks)
+            places = [j for j, mark in enumerate(marks[:-1]) if mark is slope]
+            return places[0] if places else float(slope)
         except TypeError:
             return rule
-        return marks.index(slope) if slope in marks[:-1] else rule if slope is marks[-1] else float(slope)
 
     return tuple(map(reading, op.partials))
 

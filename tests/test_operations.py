@@ -254,6 +254,11 @@ def test_rows_of_the_table_are_called_with_clear_errors() -> None:
         ops.sumprod([1.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="at least one value"):
         ops.logsumexp([])
+    one: Any = Value(1.0)
+    with pytest.raises(TypeError, match=r"fsum takes columns of numbers, such as \[x, y\], not Value\(data=1\.0\)"):
+        ops.fsum(one)
+    with pytest.raises(TypeError, match=r"fsum takes 1 column\(s\), not 2"):
+        ops.fsum(one, one)
     assert ops.fsum([]) == 0.0
     assert ops.prod([]) == 1.0
 
@@ -264,12 +269,34 @@ def test_a_row_needs_a_name_of_its_own() -> None:
         Operation("tanh", math.tanh, (lambda x, z: 1.0,))
     with pytest.raises(ValueError, match="must be a Python identifier, not 'a b'"):
         Operation("a b", math.tanh, (lambda x, z: 1.0,))
+    rule: Any = lambda x, z: 1.0  # noqa: E731
+    wrong: list[Any] = [rule, (), None]
+    for partials in wrong:
+        with pytest.raises(TypeError, match=r"again needs a tuple of rules, one per operand, such as"):
+            Operation("again", lambda x: x, partials)
+    assert "again" not in table
     old = Operation("again", lambda x: x, (lambda x, z: 1.0,))
     new = Operation("again", lambda x: 2.0 * x, (lambda x, z: 2.0,))
     assert table["again"] is new
     with pytest.raises(TypeError, match="cannot pickle operation 'again'"):
         pickle.dumps(old(Value(1.0)))
     del table["again"]
+
+
+def test_rules_that_ask_about_their_operands_are_called() -> None:
+    """A rule of a user may branch, whatever way it asks: it is never taken for a constant."""
+    questions: list[Callable[[Any], bool]] = [
+        bool,
+        lambda x: x == 0.5,
+        lambda x: x > 0.0,
+        lambda x: x != 0.5,
+        math.isnan,
+    ]
+    for ask in questions:
+        total = Operation("asked", math.fsum, (lambda x, z, ask=ask: 2.0 if ask(x) else 3.0,), nary=True)
+        xs = [Value(0.0), Value(0.5), Value(-1.0)]
+        assert total(xs).partials == tuple(2.0 if ask(x.data) else 3.0 for x in xs)
+    del table["asked"]
 
 
 def test_a_row_unknown_in_another_process_says_so() -> None:

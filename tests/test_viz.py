@@ -214,8 +214,10 @@ def test_labels_are_text(label: str) -> None:
     y = x * 2.0
     y.backward()
     shown = "".join(c for c in label if c.isprintable())
-    texts = ["".join(element.itertext()) for element in ET.fromstring(draw(y).pipe("svg")).iter(f"{SVG}text")]
-    assert texts.count(shown) == 1
+    root = ET.fromstring(draw(y).pipe("svg"))
+    assert ["".join(element.itertext()) for element in root.iter(f"{SVG}text")].count(shown) == 1
+    tooltips = [element.get("{http://www.w3.org/1999/xlink}title", "") for element in root.iter(f"{SVG}a")]
+    assert f"{shown}: data 1.00, grad 2.00" in tooltips
 
 
 # Files.

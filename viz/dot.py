@@ -105,7 +105,7 @@ def _replace(path: Path, content: bytes) -> None:
 def _picture(diagram: Diagram) -> Picture:
     picture = Picture("gradient_flow")
     picture.attr(rankdir="LR", nodesep="0.25", ranksep=_ranksep(diagram), pad="0.4", splines="true", ordering="in")
-    picture.attr(outputorder="edgesfirst", bgcolor="white", fontname="Arial", tooltip=diagram.title)
+    picture.attr(outputorder="edgesfirst", bgcolor="white", fontname="Arial", tooltip=graphviz.escape(diagram.title))
     picture.attr("node", shape="plain", fontname="Arial", fontcolor=INK)
     picture.attr("edge", fontname="Arial", arrowsize="0.55")
     picture.attr(label=_title(diagram), labelloc="t", labeljust="l")
@@ -115,7 +115,7 @@ def _picture(diagram: Diagram) -> Picture:
         frame.attr(peripheries="0", margin="14", labelloc="b", labeljust="l")
         frame.attr(label=_legend() if diagram.seeds else "")
         for card in reversed(diagram.cards):
-            frame.node(card.id, _card(card), tooltip=card.tooltip)
+            frame.node(card.id, _card(card), tooltip=_twice_escaped(card.tooltip))
         ports = {card.id: f"{card.id}:op:w" if card.op else f"{card.id}:w" for card in diagram.cards}
         for j, ribbon in reversed(list(enumerate(diagram.ribbons))):
             _ribbon(frame, f"e{j}", ribbon, ports[ribbon.child])
@@ -133,29 +133,25 @@ def _ranksep(diagram: Diagram) -> str:
 
 
 def _ribbon(frame: graphviz.Digraph, pill_id: str, ribbon: Ribbon, port: str) -> None:
+    tooltip = graphviz.escape(ribbon.tooltip)
     if not ribbon.pill:
-        frame.edge(
-            f"{ribbon.parent}:e", port, color=STROKE[""], penwidth="1.2", arrowsize="0.6", tooltip=ribbon.tooltip
-        )
+        line = {"color": STROKE[""], "penwidth": "1.2", "arrowsize": "0.6"}
+        frame.edge(f"{ribbon.parent}:e", port, tooltip=tooltip, **line)
         return
     neutral, dead = ribbon.pill == "×1", not ribbon.downstream[0]
-    ink, line = (NUMBER[0], HAIRLINE) if neutral or dead else (INK, STROKE[""])
-    pill = _font(ribbon.pill, 10 if neutral else 12, ink, bold=not neutral)
-    frame.node(
-        pill_id,
-        _table([[pill]], border=1, cellpadding=3, style="rounded", color=line, bgcolor="white"),
-        tooltip=ribbon.tooltip,
-    )
+    ink, outline = (NUMBER[0], HAIRLINE) if neutral or dead else (INK, STROKE[""])
+    pill = [[_font(ribbon.pill, 10 if neutral else 12, ink, bold=not neutral)]]
+    label = _table(pill, border=1, cellpadding=3, style="rounded", color=outline, bgcolor="white")
+    frame.node(pill_id, label, tooltip=_twice_escaped(ribbon.tooltip))
     # The weight keeps the last stretch straight, so that the arrow enters its card horizontally.
-    frame.edge(
-        f"{ribbon.parent}:e",
-        f"{pill_id}:w",
-        dir="back",
-        weight="12",
-        tooltip=ribbon.tooltip,
-        **_stroke(ribbon.downstream),
-    )
-    frame.edge(f"{pill_id}:e", port, dir="none", tooltip=ribbon.tooltip, **_stroke(ribbon.upstream))
+    arrow = {"dir": "back", "weight": "12", **_stroke(ribbon.downstream)}
+    frame.edge(f"{ribbon.parent}:e", f"{pill_id}:w", tooltip=tooltip, **arrow)
+    frame.edge(f"{pill_id}:e", port, dir="none", tooltip=tooltip, **_stroke(ribbon.upstream))
+
+
+def _twice_escaped(tooltip: str) -> str:
+    """A node's tooltip, in which Graphviz replaces escapes twice."""
+    return str(graphviz.escape(graphviz.escape(tooltip)))
 
 
 def _stroke(flow: tuple[int, float]) -> dict[str, str]:
