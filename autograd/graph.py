@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -122,7 +123,11 @@ class Graph:
                 raise TypeError(f"Graph needs Values, not {type(root).__name__} {root!r}")
         self.roots = tuple(dict.fromkeys(roots))
         self.nodes = tuple(algorithms.topological_order(*self.roots))
-        self._index = {node: i for i, node in enumerate(self.nodes, start=1)}
+
+    @functools.cached_property
+    def _places(self) -> dict[Value, int]:
+        """i of each u(i)."""
+        return {node: i for i, node in enumerate(self.nodes, start=1)}
 
     @property
     def leaves(self) -> tuple[Value, ...]:
@@ -140,11 +145,11 @@ class Graph:
         Raises:
             ValueError: if the node is not part of the graph.
         """
-        if node not in self._index:
+        if node not in self._places:
             raise ValueError(f"{node!r} is not a node of {self!r}")
         if node.label:
             return node.label
-        return f"{node.data:.6g}" if isinstance(node, Constant) and node.op is None else f"v{self._index[node]}"
+        return f"{node.data:.6g}" if isinstance(node, Constant) and node.op is None else f"v{self._places[node]}"
 
     def forward(self, values: Mapping[Value, float] | None = None) -> None:
         """Algorithm 6.1: compute data and local partials again, in place.
@@ -346,4 +351,4 @@ class Graph:
         return iter(self.nodes)
 
     def __contains__(self, node: object) -> bool:
-        return node in self._index
+        return node in self._places

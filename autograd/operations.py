@@ -177,11 +177,11 @@ class Operation:
     def slopes(self, operands: Sequence[float], z: float, wanted: Sequence[bool] | None = None) -> list[float]:
         """The slopes towards the flat operands as floats, ``inf`` where that is what they are; 0 where not wanted."""
         try:
-            if self.nary and not wanted:
-                return self.column_slopes(self.columns(operands), z)
-            if not self.nary:
-                wanted = wanted or [True] * len(operands)
-                return [float(rule(*operands, z)) if want else 0.0 for rule, want in zip(self.partials, wanted)]  # noqa: B905
+            if self.nary:
+                slopes = self.column_slopes(self.columns(operands), z)
+                return [d if want else 0.0 for d, want in zip(slopes, wanted, strict=True)] if wanted else slopes
+            wants = wanted or [True] * len(operands)
+            return [float(rule(*operands, z)) if want else 0.0 for rule, want in zip(self.partials, wants, strict=True)]
         except (ArithmeticError, ValueError):
             pass  # Python raises where IEEE 754 has an infinity
         return [self._slope(j, operands, z) if not wanted or wanted[j] else 0.0 for j in range(len(operands))]

@@ -299,8 +299,18 @@ class Value:
 
     def _evaluate(self) -> None:
         """Compute data and partials from the parents' data."""
-        op, parents = self.op, self.parents
+        op, x, y = self.op, self._x, self._y
         assert op is not None
+        if type(x) is type(y) is Value:
+            try:  # the most frequent case, without making lists
+                u, v = x._data, y._data
+                z = float(op.forward(u, v))
+                self._dx, self._dy = float(op.partials[0](u, v, z)), float(op.partials[1](u, v, z))
+                self._data = z
+                return
+            except (ArithmeticError, ValueError):
+                pass  # the long way below explains the error, or finds the infinite slope
+        parents = self.parents
         values = [parent._data for parent in parents]
         operands = op.columns(values) if op.nary else values
         try:
