@@ -85,18 +85,18 @@ def test_a_reused_value_shows_its_sum() -> None:
     f = (a * b) * (a + b)
     f.backward()
     found = cards(gradient_flow(Graph(f)))
-    assert (found["a"].parts, found["a"].grad) == ("3 − 6 = ", "−3.00")
-    assert (found["b"].parts, found["b"].grad) == ("−2 − 6 = ", "−8.00")
+    assert (found["a"].parts, found["a"].grad) == ("3 − 6 =\xa0", "−3.00")
+    assert (found["b"].parts, found["b"].grad) == ("−2 − 6 =\xa0", "−8.00")
     c = Value(1.0, label="c")
     d = c + c
     d.backward()
     diagram = gradient_flow(Graph(d))
     assert [(r.parent, r.child, r.pill) for r in diagram.ribbons] == [("v1", "v2", "×1")] * 2
-    assert cards(diagram)["c"].parts == "1 + 1 = "
+    assert cards(diagram)["c"].parts == "1 + 1 =\xa0"
     many = fsum([c] * 5)
     c.grad = 0.0
     many.backward()
-    assert cards(gradient_flow(Graph(many)))["c"].parts == "1 + 1 + 1 + … = "
+    assert cards(gradient_flow(Graph(many)))["c"].parts == "1 + 1 + 1 + … =\xa0"
 
 
 def test_a_part_of_a_graph_says_that_more_comes_from_outside() -> None:
@@ -109,7 +109,7 @@ def test_a_part_of_a_graph_says_that_more_comes_from_outside() -> None:
     diagram = gradient_flow(Graph(h))
     assert diagram.title == "How the gradient at h reaches every input"
     assert (diagram.seeds[0].text, diagram.seeds[0].value) == ("from what uses it: ", "12")
-    assert (cards(diagram)["x"].parts, cards(diagram)["x"].grad) == ("36 + … = ", "37.0")
+    assert (cards(diagram)["x"].parts, cards(diagram)["x"].grad) == ("36 + … =\xa0", "37.0")
     assert cards(diagram)["w"].parts == ""
 
 

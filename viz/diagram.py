@@ -148,7 +148,7 @@ def _sum(terms: list[float], total: float) -> str:
         return ""
     first, *others = terms[:3]
     written = short(first) + "".join(f" {'−' if x < 0.0 else '+'} {short(abs(x))}" for x in others)
-    return written + (" = " if complete and len(terms) <= 3 else " + … = ")
+    return written + (" =\u00a0" if complete and len(terms) <= 3 else " + … =\u00a0")
 
 
 def _subtitle(graph: Graph, names: dict[Value, str], backward: bool) -> str:

@@ -129,7 +129,7 @@ def _picture(diagram: Diagram) -> Picture:
 def _ranksep(diagram: Diagram) -> str:
     """Room between the ranks, in inches: more where many ribbons meet."""
     fan_in = max(Counter(ribbon.child for ribbon in diagram.ribbons).values(), default=0)
-    return f"{0.5 + 0.06 * max(0, fan_in - 3):.2f}"
+    return f"{0.5 + 0.15 * max(0, fan_in - 3):.2f}"
 
 
 def _ribbon(frame: graphviz.Digraph, pill_id: str, ribbon: Ribbon, port: str) -> None:
