@@ -1,9 +1,22 @@
 """Small networks on top of autograd: layers, losses, optimisers and a training loop."""
 
-from nn.layers import MLP, Layer, Neuron
-from nn.losses import cross_entropy
+# fmt: off
+from nn import initializers, schedules
+from nn.layers import MLP, Layer, Neuron, softmax
+from nn.losses import (
+    absolute_error, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,
+    cross_entropy_from_probabilities, half_squared_error, hinge, l1, l2, negative_log_likelihood, squared_error,
+)
+from nn.metrics import accuracy, confusion, predict
 from nn.module import Module
-from nn.optimizers import SGD
+from nn.optimizers import SGD, Adam, AdamW, Optimizer, clip_grad_norm_, clip_grad_value_
+from nn.storage import load, save
 from nn.training import History, fit
 
-__all__ = ["MLP", "SGD", "History", "Layer", "Module", "Neuron", "cross_entropy", "fit"]
+__all__ = [  # noqa: RUF022  # in the order above
+    "initializers", "schedules", "MLP", "Layer", "Neuron", "softmax",
+    "absolute_error", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
+    "cross_entropy_from_probabilities", "half_squared_error", "hinge", "l1", "l2", "negative_log_likelihood",
+    "squared_error", "accuracy", "confusion", "predict", "Module",
+    "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm_", "clip_grad_value_", "load", "save", "History", "fit",
+]

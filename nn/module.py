@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from autograd import Value
+from autograd.algorithms import assign
+from autograd.operations import real
 
 
 class Module:
     """A function with parameters: the Values, lists and Modules among its attributes.
+
+    A parameter that is reached in two ways is one parameter, and goes by the first name.
 
     >>> class Line(Module):
     ...     def __init__(self):
     ...         self.slope, self.offset = Value(2.0), Value(1.0)
     >>> dict(Line().named_parameters())
     {'slope': Value(data=2.0), 'offset': Value(data=1.0)}
+    >>> Line()
+    Line()  # 2 parameters
     """
 
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
@@ -29,10 +35,47 @@ class Module:
         """Every parameter once."""
         return [parameter for _, parameter in self.named_parameters()]
 
+    def weights(self) -> list[Value]:
+        """The parameters that are not biases, that is, not called b: what a penalty is usually on."""
+        return [parameter for name, parameter in self.named_parameters() if name.rpartition(".")[2] != "b"]
+
     def zero_grad(self) -> None:
         """Forget the ``grad`` of every parameter."""
         for parameter in self.parameters():
             parameter.zero_grad()
+
+    def state_dict(self) -> dict[str, float]:
+        """The numbers of the parameters, by name."""
+        return {name: parameter.data for name, parameter in self.named_parameters()}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Set the parameters to the numbers of a ``state_dict``.
+
+        Raises:
+            KeyError: if a name is missing, or is not known here. Then nothing has changed.
+            TypeError: if something is not a number. Then nothing has changed.
+
+        >>> class Line(Module):
+        ...     def __init__(self):
+        ...         self.slope, self.offset = Value(2.0), Value(1.0)
+        >>> line = Line()
+        >>> line.load_state_dict({"slope": 3.0, "offset": 0.0})
+        >>> line.slope.data
+        3.0
+        """
+        named = dict(self.named_parameters())
+        for kind, names in (("lacks", named.keys() - state.keys()), ("has unknown", state.keys() - named.keys())):
+            if names:
+                shown = ", ".join(sorted(names)[:5]) + (", …" if len(names) > 5 else "")
+                raise KeyError(f"the state {kind} {shown}")
+        assign(named.values(), "_data", [real(state[name], f"parameter {name}") for name in named])
+
+    def _described(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __repr__(self) -> str:
+        count = len(self.parameters())
+        return f"{self._described()}  # {count} parameter{'' if count == 1 else 's'}"
 
 
 def _named(path: str, held: object) -> Iterator[tuple[str, Value]]:

@@ -1,83 +1,224 @@
-"""The training loop: sample, forward, backward, update."""
+"""The training loop: sample, forward, backward, update (Goodfellow, Bengio & Courville, Algorithm 8.1)."""
 
 from __future__ import annotations
 
+import json
 import math
 import random
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from autograd import Graph, Value, fsum
-from nn.optimizers import SGD
+from autograd import Graph, Value, files, fsum, no_grad
+from nn.module import Module
+from nn.optimizers import Optimizer
+from nn.schedules import Schedule
+
+Example = tuple[Any, Any]
+Loss = Callable[[Any, Any], Value]
 
 
 @dataclass
 class History:
-    """What happened during training: the mean loss of each epoch."""
+    """What happened during training, a number per epoch in each list."""
 
+    #: The mean loss over the training examples, as each was met.
     losses: list[float] = field(default_factory=list)
+    #: The mean loss over the validation examples, after the epoch.
+    validation_losses: list[float] = field(default_factory=list)
+    #: The metric, on the validation examples if there are any.
+    metrics: list[float] = field(default_factory=list)
+    #: Per layer, the mean over the batches of the gradient's Euclidean norm.
+    gradient_norms: dict[str, list[float]] = field(default_factory=dict)
+    #: Why training ended: "epochs", "early" or "interrupted".
+    ended: str = ""
 
 
 def fit(
-    model: Callable[[Any], Any],
-    loss: Callable[[Any, Any], Any],
-    data: Sequence[tuple[Any, Any]],
-    optimizer: SGD,
+    model: Module,
+    loss: Loss,
+    data: Sequence[Example],
+    optimizer: Optimizer,
     *,
     epochs: int,
     batch_size: int | None = None,
     seed: int = 0,
+    schedule: Schedule | None = None,
+    penalty: Callable[[Module], Value] | None = None,
+    validation: Sequence[Example] = (),
+    metric: Callable[[Any, Sequence[Example]], float] | None = None,
+    patience: int | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
-    """Make the mean loss over the data small.
+    """Make the mean loss over the data small: (1/m) Σ L(f(x), y) + Ω.
 
-    Each batch is one graph: its loss is the mean over the examples, so that the gradient is the
-    mean of theirs.
+    Each batch is one graph, whose loss is the mean over its examples: its gradient is the mean of
+    theirs.
 
     Args:
         model: called with the inputs of one example.
-        loss: called with the model's output and the example's target; returns a Value.
+        loss: called with the model's output and the example's target.
         data: examples, pairs of inputs and target.
         optimizer: moves the model's parameters after each batch.
         epochs: how often all examples are seen.
         batch_size: examples per update; all at once if left out, 1 for online learning.
         seed: decides the order of the examples, which changes in every epoch.
-        progress: whether to show a bar, where there is a terminal to show it in.
+        schedule: the factor of the learning rate in each epoch.
+        penalty: Ω, called with the model, such as ``lambda model: 1e-4 * l2(model)``.
+        validation: examples to measure on, not to train on.
+        metric: called with the model and examples, such as ``accuracy``.
+        patience: after how many epochs without a new lowest loss (of validation, if there is any) to
+            stop; the model then has the parameters of the best epoch.
+        checkpoint: a file that is written after every epoch; if it is there, training goes on from it,
+            and ends as if it had never stopped.
+        progress: whether to show a bar, where there is a terminal or a notebook to show it in.
 
     Returns:
-        The history of the loss.
+        The history. Ctrl-C ends training early, after a whole update.
 
     Raises:
-        ValueError: if there is no data, or a size is not positive.
-        ArithmeticError: if a loss is nan or infinite. The parameters are those before that batch.
+        ValueError: if there is nothing to train on, a number is out of range, or the checkpoint is not
+            of this training.
+        ArithmeticError: if a loss or a gradient is not finite, or an operation leaves its domain (the
+            error of the operation): it tells the example, and the parameters are those before it.
     """
     if not data:
         raise ValueError("fit needs at least one example")
     size = len(data) if batch_size is None else batch_size
-    if size < 1 or epochs < 1:
-        raise ValueError(f"epochs and batch_size must be positive, not {epochs} and {batch_size}")
-    rng = random.Random(seed)
-    examples = list(data)
-    history = History()
-    with tqdm(range(epochs), desc="training", unit="epoch", disable=None if progress else True) as bar:
-        for epoch in bar:
-            rng.shuffle(examples)
-            total = 0.0
-            for start in range(0, len(examples), size):
-                batch = examples[start : start + size]
-                losses: list[Value] = [loss(model(x), y) for x, y in batch]
-                mean = fsum(losses) / len(batch)
-                if not math.isfinite(mean.data):
-                    raise ArithmeticError(
-                        f"the loss is {mean.data} in epoch {epoch + 1}: {Graph(mean).first_nonfinite()}"
-                    )
-                optimizer.zero_grad()
-                mean.backward()
-                optimizer.step()
-                total += mean.data * len(batch)
-            history.losses.append(total / len(examples))
-            bar.set_postfix(loss=f"{history.losses[-1]:.4f}")
+    if size < 1 or epochs < 1 or (patience is not None and patience < 1):
+        raise ValueError(f"epochs, batch_size and patience must be positive: {epochs}, {batch_size}, {patience}")
+    training = _Training(model, optimizer)
+    if checkpoint is not None and Path(checkpoint).exists():
+        training.resume(Path(checkpoint))
+    history = training.history
+    history.ended = "interrupted"
+    shown = progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    first = len(history.losses)
+    bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch", disable=not shown)
+    with bar, suppress(KeyboardInterrupt):
+        for epoch in range(first, epochs):
+            optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
+            order = list(range(len(data)))
+            random.Random(f"{seed}/{epoch}").shuffle(order)  # so that an epoch's order depends on no other
+            numbers = {"loss": training.run(loss, data, order, size, penalty)}
+            if validation:
+                numbers["validation"] = _mean_loss(model, loss, validation)
+            if metric:
+                numbers["metric"] = metric(model, validation or data)
+            stale = training.note(numbers)
+            if checkpoint is not None:
+                training.save(Path(checkpoint))
+            bar.set_postfix({name: f"{x:.4f}" for name, x in numbers.items()})
+            bar.update()
+            if patience is not None and stale >= patience:
+                history.ended = "early"
+                break
+        else:
+            history.ended = "epochs"
+    if patience is not None and training.best:
+        model.load_state_dict(training.best)
     return history
+
+
+def _mean_loss(model: Any, loss: Loss, data: Sequence[Example]) -> float:
+    with no_grad():
+        return math.fsum(loss(model(x), y).data for x, y in data) / len(data)
+
+
+class _Training:
+    """A model on its way: what a checkpoint holds."""
+
+    def __init__(self, model: Module, optimizer: Optimizer) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.rate = optimizer.lr
+        self.history = History()
+        self.best: dict[str, float] = {}
+        self.layers: dict[str, list[Value]] = {}
+        for name, parameter in model.named_parameters():
+            layer = parameter.scope.partition("[")[0] or name.partition(".")[0]
+            self.layers.setdefault(layer, []).append(parameter)
+        self.norms: dict[str, float] = {}
+
+    def run(self, loss: Loss, data: Sequence[Example], order: Sequence[int], size: int, penalty: Any) -> float:
+        """One epoch; returns the mean loss of the examples, and leaves the gradient norms."""
+        model: Any = self.model
+        total, norms = 0.0, dict.fromkeys(self.layers, 0.0)
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        for batch in batches:
+            losses = [_loss_of_example(model, loss, data[i], i) for i in batch]
+            objective = fsum(losses) / len(losses)
+            if penalty:
+                objective = objective + penalty(model)
+            self.optimizer.zero_grad()
+            objective.backward()
+            for name, parameters in self.layers.items():
+                norm = math.hypot(*[p.grad for p in parameters])
+                if not math.isfinite(norm):
+                    raise ArithmeticError(f"the gradient of {name} is not finite: {Graph(objective).first_nonfinite()}")
+                norms[name] += norm / len(batches)
+            self.optimizer.step()
+            total += math.fsum(x.data for x in losses)
+        self.norms = norms
+        return total / len(order)
+
+    def note(self, numbers: dict[str, float]) -> int:
+        """Add an epoch to the history; returns how many epochs ago the loss was lowest."""
+        history = self.history
+        history.losses.append(numbers["loss"])
+        if "validation" in numbers:
+            history.validation_losses.append(numbers["validation"])
+        if "metric" in numbers:
+            history.metrics.append(numbers["metric"])
+        for name, norm in self.norms.items():
+            history.gradient_norms.setdefault(name, []).append(norm)
+        losses = history.validation_losses or history.losses
+        stale = losses[::-1].index(min(losses))
+        if not stale:
+            self.best = self.model.state_dict()
+        return stale
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint: floats exactly, and the file whole or not at all."""
+        state = {
+            "format": "gradgraph checkpoint 1",
+            "rate": self.rate,
+            "parameters": self.model.state_dict(),
+            "best": self.best,
+            "optimizer": self.optimizer.state_dict(),
+            "history": asdict(self.history),
+        }
+        files.replace(path, json.dumps(state).encode())
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint; if it does not fit, nothing has changed."""
+        before = self.optimizer.state_dict()
+        try:
+            state = json.loads(path.read_bytes())
+            if state["format"] != "gradgraph checkpoint 1":
+                raise ValueError(f"its format is {str(state['format'])[:40]}")
+            history, best, rate = History(**state["history"]), dict(state["best"]), float(state["rate"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.model.load_state_dict(state["parameters"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            self.optimizer.load_state_dict(before)
+            raise ValueError(f"{path} is not a checkpoint of this training: {error}") from error
+        self.history, self.best, self.rate = history, best, rate
+
+
+def _loss_of_example(model: Any, loss: Loss, example: Example, index: int) -> Value:
+    """The loss of one example; whatever goes wrong says which one it was."""
+    x, y = example
+    try:
+        value = loss(model(x), y)
+    except (ArithmeticError, ValueError) as error:
+        error.add_note(f"in example {index}")
+        raise
+    if not math.isfinite(value.data):
+        raise ArithmeticError(f"the loss of example {index} is {value.data}: {Graph(value).first_nonfinite()}")
+    return value

@@ -23,8 +23,31 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 #: From the bottom up: a module may import those before it.
 ORDER = {
-    "autograd": ["ieee", "operations", "symbol", "algorithms", "context", "value", "graph", "calculus", "kinks"],
-    "nn": ["module", "layers", "losses", "optimizers", "training"],
+    "autograd": [
+        "files",
+        "ieee",
+        "operations",
+        "symbol",
+        "algorithms",
+        "context",
+        "value",
+        "graph",
+        "calculus",
+        "kinks",
+    ],
+    "nn": [
+        "module",
+        "initializers",
+        "layers",
+        "losses",
+        "metrics",
+        "optimizers",
+        "schedules",
+        "data",
+        "training",
+        "storage",
+        "health",
+    ],
     "viz": ["text", "diagram", "dot", "derivation"],
 }
 
@@ -90,7 +113,7 @@ def code_lines(path: Path) -> int:
 def test_the_code_stays_small() -> None:
     """A budget per package; it is raised with a reason only."""
     sizes = {path: code_lines(path) for path in SOURCES}
-    for package, budget in {"autograd": 1500, "nn": 700, "viz": 1500}.items():
+    for package, budget in {"autograd": 1500, "nn": 1000, "viz": 1500}.items():
         assert sum(size for path, size in sizes.items() if path.parent.name == package) <= budget
     core = ("operations.py", "algorithms.py", "value.py", "graph.py")
     assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 950

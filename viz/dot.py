@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection
 from html import escape
@@ -11,7 +10,7 @@ from typing import Any
 
 import graphviz
 
-from autograd import Graph, Value
+from autograd import Graph, Value, files
 from viz.diagram import Card, Diagram, Ribbon, gradient_flow
 
 # One rule: ink is forward, colour is backward. Blue and vermilion are from Okabe & Ito's palette
@@ -88,18 +87,8 @@ def save(value: Value | Graph, path: str | Path, *, parameters: Collection[Value
     if format not in FORMATS:
         raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
     picture = draw(value, parameters=parameters)
-    _replace(path, picture.source.encode() if format == "dot" else picture.pipe(format))
+    files.replace(path, picture.source.encode() if format == "dot" else picture.pipe(format))
     return path
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file so that there is either the old one or the new one, never half."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _picture(diagram: Diagram) -> Picture:

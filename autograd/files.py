@@ -1,0 +1,20 @@
+"""Files that are never half-written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file so that there is either the old one or the new one, whole.
+
+    Raises:
+        OSError: if it cannot be written. Then the old one is as it was.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

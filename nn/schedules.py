@@ -1,0 +1,45 @@
+"""How the learning rate changes: each schedule gives the factor of the initial rate after t steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+Schedule = Callable[[int], float]
+
+
+def constant() -> Schedule:
+    """Always 1."""
+    return lambda t: 1.0
+
+
+def step(size: int, gamma: float = 0.1) -> Schedule:
+    """Times γ after every ``size`` steps.
+
+    >>> [step(2, 0.5)(t) for t in range(5)]
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+    return lambda t: gamma ** (t // size)
+
+
+def exponential(gamma: float) -> Schedule:
+    """γᵗ."""
+    return lambda t: gamma**t
+
+
+def cosine(total: int) -> Schedule:
+    """½(1 + cos πt/T), down to 0 at T (Loshchilov & Hutter 2017, eq. 5).
+
+    >>> [round(cosine(4)(t), 4) for t in range(5)]
+    [1.0, 0.8536, 0.5, 0.1464, 0.0]
+    """
+    return lambda t: 0.5 * (1.0 + math.cos(math.pi * min(t, total) / total))
+
+
+def linear(total: int, end: float = 0.0) -> Schedule:
+    """From 1 to ``end`` in T steps, in a straight line.
+
+    >>> [linear(4, 0.5)(t) for t in (0, 2, 4, 9)]
+    [1.0, 0.75, 0.5, 0.5]
+    """
+    return lambda t: 1.0 + (end - 1.0) * min(t, total) / total

@@ -1,0 +1,312 @@
+"""fit with everything it can do, checkpoints, and networks in files."""
+
+import _thread
+import json
+import math
+import random
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autograd import Operation, Value, log
+from nn import (
+    MLP,
+    SGD,
+    Adam,
+    AdamW,
+    History,
+    Optimizer,
+    accuracy,
+    cross_entropy,
+    fit,
+    hinge,
+    l2,
+    load,
+    save,
+    schedules,
+    squared_error,
+)
+
+XOR = [([0.0, 0.0], 0), ([0.0, 1.0], 1), ([1.0, 0.0], 1), ([1.0, 1.0], 0)]
+LINE = [([x / 4.0], x / 2.0 + 1.0) for x in range(-8, 9)]
+
+
+def network(seed: int = 3) -> MLP:
+    """A small classifier."""
+    return MLP(2, [4, 2], "tanh", seed=seed)
+
+
+def train(model: MLP, optimizer: Optimizer, epochs: int = 6, **options: Any) -> History:
+    """The classifier on the four cases, in batches of 3."""
+    return fit(model, cross_entropy, XOR, optimizer, epochs=epochs, batch_size=3, progress=False, **options)
+
+
+def test_history_has_a_number_per_epoch() -> None:
+    """Losses, validation losses, metric and the gradient norm of each layer."""
+    model = network()
+    history = train(model, SGD(model.parameters(), lr=0.1), validation=XOR[:2], metric=accuracy)
+    assert history.ended == "epochs"
+    assert len(history.losses) == len(history.validation_losses) == len(history.metrics) == 6
+    assert list(history.gradient_norms) == ["h1", "out"]
+    assert all(len(norms) == 6 and min(norms) > 0.0 for norms in history.gradient_norms.values())
+    assert set(history.metrics) <= {0.0, 0.5, 1.0}
+
+
+def test_gradient_norms_and_validation_by_hand() -> None:
+    """Of a linear unit with one example: |∂L/∂(w, b)| = 2|y − d| √(x² + 1)."""
+    model = MLP(1, [1], seed=0)
+    w = model.layers[0].neurons[0].w[0].data
+    history = fit(
+        model,
+        squared_error,
+        [([2.0], 1.0)],
+        SGD(model.parameters(), lr=0.01),
+        epochs=1,
+        validation=[([1.0], 0.0)],
+        progress=False,
+    )
+    error = 2.0 * w - 1.0
+    assert history.losses == [pytest.approx(error**2)]
+    assert history.gradient_norms["out"] == [pytest.approx(2.0 * abs(error) * math.sqrt(5.0))]
+    moved = w - 0.01 * 2.0 * error * 2.0 - 0.01 * 2.0 * error
+    assert history.validation_losses == [pytest.approx(moved**2)]
+
+
+def test_a_schedule_sets_the_rate_of_each_epoch() -> None:
+    """As a factor of the rate that the optimiser began with."""
+    model = network()
+    optimizer = SGD(model.parameters(), lr=0.4)
+    rates = []
+
+    def measure(model: Any, data: Any) -> float:
+        rates.append(optimizer.lr)
+        return 0.0
+
+    train(model, optimizer, schedule=schedules.step(2, 0.5), metric=measure)
+    assert rates == [0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
+
+
+def test_a_penalty_is_part_of_the_objective() -> None:
+    """With ½λ‖W‖² and no other gradient, weights shrink by 1 − ηλ, and biases do not."""
+    model = MLP(1, [1], seed=1)
+    w = model.layers[0].neurons[0].w[0].data
+    fit(
+        model,
+        lambda y, d: y * 0.0,
+        LINE,
+        SGD(model.parameters(), lr=0.1),
+        epochs=3,
+        penalty=lambda model: 0.5 * l2(model),
+        progress=False,
+    )
+    neuron = model.layers[0].neurons[0]
+    assert neuron.w[0].data == pytest.approx(w * 0.95**3)
+    assert neuron.b is not None
+    assert neuron.b.data == 0.0
+
+
+def test_patience_stops_and_restores_the_best() -> None:
+    """A rate that diverges: the model keeps the parameters of its best epoch."""
+    model = MLP(1, [1], seed=0)
+    states = []
+
+    def measure(model: Any, data: Any) -> float:
+        states.append(model.state_dict())
+        return 0.0
+
+    history = fit(
+        model,
+        squared_error,
+        LINE,
+        SGD(model.parameters(), lr=1.2),
+        epochs=50,
+        validation=LINE,
+        metric=measure,
+        patience=3,
+        progress=False,
+    )
+    best = history.validation_losses.index(min(history.validation_losses))
+    assert history.ended == "early"
+    assert len(history.losses) == best + 4
+    assert model.state_dict() == states[best]
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_interrupted_training_ends_as_if_it_had_not_stopped(kind: Any, tmp_path: Path) -> None:
+    """Resumed from its checkpoint in another model, to the bit: parameters, history and optimiser."""
+
+    def run(epochs: int, path: Path | None) -> tuple[MLP, History, Any]:
+        model = network()
+        optimizer = kind(model.parameters(), lr=0.1, **({"momentum": 0.9} if kind is SGD else {}))
+        options: dict[str, Any] = {"checkpoint": path, "schedule": schedules.cosine(10), "validation": XOR}
+        history = train(model, optimizer, epochs, patience=20, metric=accuracy, **options)
+        return model, history, optimizer.state_dict()
+
+    whole, history, state = run(10, None)
+    path = tmp_path / "checkpoint.json"
+    run(4, path)
+    resumed, again, state_again = run(10, path)
+    assert resumed.state_dict() == whole.state_dict()
+    assert again == history
+    assert state_again == state
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.json"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b"null",
+        b'{"format": "other"}',
+        b"[" * 100_000,
+        b'{"format": "gradgraph checkpoint 1"}',
+        b"\xff\xfe",
+    ],
+)
+def test_a_foreign_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    """With a clear error; model, optimiser and file are as they were."""
+    path = tmp_path / "checkpoint.json"
+    path.write_bytes(content)
+    model = network()
+    optimizer = Adam(model.parameters(), lr=0.1)
+    before, state = model.state_dict(), optimizer.state_dict()
+    with pytest.raises(ValueError, match="is not a checkpoint of this training"):
+        train(model, optimizer, checkpoint=path)
+    assert (model.state_dict(), optimizer.state_dict(), path.read_bytes()) == (before, state, content)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    """Other parameters, or another optimiser."""
+    path = tmp_path / "checkpoint.json"
+    model = network()
+    train(model, SGD(model.parameters(), lr=0.1), checkpoint=path)
+    other = MLP(2, [3, 2])
+    state = other.state_dict()
+    for optimizer in (Adam(model.parameters(), lr=0.1), SGD(other.parameters(), lr=0.1)):
+        with pytest.raises(ValueError, match="is not a checkpoint of this training: "):
+            train(other, optimizer, checkpoint=path)
+    assert other.state_dict() == state
+
+
+def test_ctrl_c_returns_the_history_so_far() -> None:
+    """Training ends between two updates, and the model can go on."""
+    model = network()
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer.start()
+    history = train(model, SGD(model.parameters(), lr=0.1), epochs=10**9)
+    timer.join()
+    assert history.ended == "interrupted"
+    assert abs(len(history.losses) - len(history.gradient_norms["out"])) <= 1
+    assert train(model, SGD(model.parameters(), lr=0.1)).ended == "epochs"
+
+
+def test_an_error_names_the_example() -> None:
+    """A domain error keeps its own note, and the parameters are those before the batch."""
+    model = network()
+    before = model.state_dict()
+    data = [*XOR, ([1.0, 2.0], -1)]
+    with pytest.raises(ValueError, match="target -1 is not one of the 2 classes") as caught:
+        fit(model, cross_entropy, data, SGD(model.parameters(), lr=0.1), epochs=1, progress=False)
+    assert caught.value.__notes__ == ["in example 4"]
+    with pytest.raises(ValueError, match=r"math domain error|positive") as domain:
+        fit(model, lambda y, d: log(y[0] * 0.0 - d), XOR, SGD(model.parameters(), lr=0.1), epochs=1, progress=False)
+    assert domain.value.__notes__[-1].startswith("in example ")
+    assert "in log(u), u = " in domain.value.__notes__[0]
+    assert model.state_dict() == before
+
+
+def test_an_infinite_gradient_stops_training() -> None:
+    """Before it reaches the parameters; the error says where it arose."""
+    model = MLP(1, [1], seed=0)
+    before = model.state_dict()
+    with pytest.raises(ArithmeticError, match="the gradient of out is not finite: backward: the slope"):
+        fit(model, lambda y, d: (y * 0.0).sqrt() + y, LINE, SGD(model.parameters(), lr=0.1), epochs=1, progress=False)
+    assert model.state_dict() == before
+
+
+def test_the_order_of_examples_depends_on_seed_and_epoch() -> None:
+    """Each epoch shuffles anew; the same seed gives the same orders."""
+
+    def orders(seed: int) -> list[list[float]]:
+        seen: list[float] = []
+        model = MLP(1, [1], seed=0)
+
+        def loss(y: Value, d: float) -> Value:
+            seen.append(d)
+            return squared_error(y, d)
+
+        fit(model, loss, LINE, SGD(model.parameters(), lr=0.001), epochs=3, batch_size=5, seed=seed, progress=False)
+        return [seen[i : i + len(LINE)] for i in range(0, len(seen), len(LINE))]
+
+    first = orders(1)
+    assert first == orders(1) != orders(2)
+    assert first[0] != first[1] != first[2]
+    assert all(sorted(order) == sorted(d for _, d in LINE) for order in first)
+
+
+# Networks in files.
+
+
+def test_a_network_survives_a_file(tmp_path: Path) -> None:
+    """Exactly: architecture, parameters, and what it computes."""
+    rng = random.Random(0)
+    for options in ({}, {"bias": False}, {"bias": "input", "expand": True}, {"output": "softmax"}):
+        model = MLP(3, [4, 2], "leaky_relu(0.1)", seed=5, **{"output": "tanh", **options})  # type: ignore[arg-type]
+        for p in model.parameters():
+            p.data = rng.gauss(0.0, 1e-3) * 10.0 ** rng.randint(-200, 2)
+        again = load(save(model, tmp_path / "model.json"))
+        assert again.state_dict() == model.state_dict()
+        assert again.architecture == model.architecture
+        x = [0.1, -2.0, 3.0]
+        assert [y.data for y in again(x)] == [y.data for y in model(x)]  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_saved_says_so(tmp_path: Path) -> None:
+    """A function has no name; a row of the table has."""
+    with pytest.raises(ValueError, match=r"cannot save activation=.*: make it a row of the table"):
+        save(MLP(1, [1, 1], lambda a: a * a), tmp_path / "model.json")
+    assert list(tmp_path.iterdir()) == []
+    row = Operation("doubled", lambda x: 2.0 * x, (lambda x, z: 2.0,))
+    assert load(save(MLP(1, [1, 1], row.name), tmp_path / "model.json")).architecture["activation"] == "doubled"
+
+
+def test_a_damaged_network_is_refused(tmp_path: Path) -> None:
+    """Truncated anywhere, foreign, newer, huge, deeply nested, or with other numbers: a clear error."""
+    path = save(MLP(2, [2, 1], seed=0), tmp_path / "model.json")
+    good = path.read_bytes()
+    content = json.loads(good)
+
+    def changed(**changes: Any) -> bytes:
+        return json.dumps(content | changes).encode()
+
+    architecture = content["architecture"]
+    bad = [good[:n] for n in range(0, len(good) - 1, 37)]
+    bad += [b"[]", b"3", b'"x"', b"[" * 200_000, b"\x80\x04N.", changed(format="other"), changed(version=2)]
+    bad += [
+        changed(architecture=architecture | {"nouts": [10**9, 1]}),
+        changed(architecture=architecture | {"nin": -1}),
+    ]
+    bad += [
+        changed(architecture=architecture | {"nouts": [2] * 10**5}),
+        changed(architecture=architecture | {"extra": 1}),
+    ]
+    bad += [changed(architecture=architecture | {"activation": "__import__('os')"}), changed(parameters={})]
+    bad += [changed(parameters=content["parameters"] | {"layers[0].neurons[0].b": "1"}), changed(parameters=[1, 2])]
+    for damaged in bad:
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="is not a network that can be loaded"):
+            load(path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "nowhere.json")
+
+
+def test_solved_with_a_hinge() -> None:
+    """A scalar output and classes of ±1, as in micrograd's demo."""
+    model = MLP(2, [6, 1], "tanh", seed=0)
+    data = [(x, 2 * y - 1) for x, y in XOR]
+    fit(model, hinge, data, Adam(model.parameters(), lr=0.05), epochs=200, progress=False)
+    assert accuracy(model, XOR) == 1.0
