@@ -23,32 +23,12 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 
 #: From the bottom up: a module may import those before it.
 ORDER = {
-    "autograd": [
-        "files",
-        "ieee",
-        "operations",
-        "symbol",
-        "algorithms",
-        "context",
-        "value",
-        "graph",
-        "calculus",
-        "kinks",
-    ],
-    "nn": [
-        "module",
-        "initializers",
-        "layers",
-        "losses",
-        "metrics",
-        "optimizers",
-        "schedules",
-        "data",
-        "training",
-        "storage",
-        "health",
-    ],
-    "viz": ["text", "diagram", "dot", "derivation"],
+    package: names.split()
+    for package, names in {
+        "autograd": "files ieee operations symbol algorithms context value graph calculus kinks",
+        "nn": "module initializers layers losses metrics optimizers schedules data training storage health",
+        "viz": "text diagram dot derivation",
+    }.items()
 }
 
 
