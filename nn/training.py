@@ -101,26 +101,29 @@ def fit(
     shown = progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
     first = len(history.losses)
     bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch", disable=not shown)
-    with bar, suppress(KeyboardInterrupt):
-        for epoch in range(first, epochs):
-            optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
-            order = list(range(len(data)))
-            random.Random(f"{seed}/{epoch}").shuffle(order)  # so that an epoch's order depends on no other
-            numbers = {"loss": training.run(loss, data, order, size, penalty)}
-            if validation:
-                numbers["validation"] = _mean_loss(model, loss, validation)
-            if metric:
-                numbers["metric"] = metric(model, validation or data)
-            stale = training.note(numbers)
-            if checkpoint is not None:
-                training.save(Path(checkpoint))
-            bar.set_postfix({name: f"{x:.4f}" for name, x in numbers.items()})
-            bar.update()
-            if patience is not None and stale >= patience:
-                history.ended = "early"
-                break
-        else:
-            history.ended = "epochs"
+    try:
+        with bar, suppress(KeyboardInterrupt):
+            for epoch in range(first, epochs):
+                optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
+                order = list(range(len(data)))
+                random.Random(f"{seed}/{epoch}").shuffle(order)  # so that an epoch's order depends on no other
+                numbers = {"loss": training.run(loss, data, order, size, penalty)}
+                if validation:
+                    numbers["validation"] = _mean_loss(model, loss, validation)
+                if metric:
+                    numbers["metric"] = metric(model, validation or data)
+                stale = training.note(numbers)
+                if checkpoint is not None:
+                    training.save(Path(checkpoint))
+                bar.set_postfix({name: f"{x:.4f}" for name, x in numbers.items()})
+                bar.update()
+                if patience is not None and stale >= patience:
+                    history.ended = "early"
+                    break
+            else:
+                history.ended = "epochs"
+    finally:
+        optimizer.lr = training.rate
     if patience is not None and training.best:
         model.load_state_dict(training.best)
     return history

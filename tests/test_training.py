@@ -86,6 +86,7 @@ def test_a_schedule_sets_the_rate_of_each_epoch() -> None:
 
     train(model, optimizer, schedule=schedules.step(2, 0.5), metric=measure)
     assert rates == [0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
+    assert optimizer.lr == 0.4
 
 
 def test_a_penalty_is_part_of_the_objective() -> None:
