@@ -2,12 +2,31 @@
 
 import math
 import random
+import statistics
 from typing import Any
 
 import pytest
 
-from autograd import Graph, Operation, Value, fsum, gradcheck
-from nn import MLP, SGD, Module, Neuron, cross_entropy, fit
+from autograd import Graph, Operation, Value, fsum, gradcheck, leaky_relu
+from nn import (
+    MLP,
+    SGD,
+    Module,
+    Neuron,
+    accuracy,
+    binary_cross_entropy,
+    confusion,
+    cross_entropy,
+    fit,
+    hinge,
+    initializers,
+    l1,
+    l2,
+    negative_log_likelihood,
+    predict,
+    softmax,
+    squared_error,
+)
 
 XOR = [([0.0, 0.0], 0), ([0.0, 1.0], 1), ([1.0, 0.0], 1), ([1.0, 1.0], 0)]
 
@@ -195,3 +214,159 @@ def test_fit_refuses_nothing_to_do() -> None:
     for options in cases:
         with pytest.raises(ValueError, match="must be positive"):
             fit(model, cross_entropy, [([1.0], 0)], optimizer, **options)
+
+
+def parameters_of(**options: Any) -> MLP:
+    """A network with the options to be compared."""
+    return MLP(3, [4, 2], "tanh", seed=9, **options)
+
+
+def test_products_and_sums_may_be_nodes_of_their_own() -> None:
+    """``expand`` changes the graph, not what it computes; weights, labels and parameters stay."""
+    x = [0.5, -1.0, 2.0]
+    plain, expanded = parameters_of(), parameters_of(expand=True)
+    assert plain.state_dict() == expanded.state_dict()
+    ours, theirs = logits(plain, x), logits(expanded, x)
+    assert [y.data for y in ours] == pytest.approx([y.data for y in theirs], rel=1e-14)
+    names = {node.op.name for node in Graph(*theirs) if node.op}
+    assert names == {"add", "mul", "tanh"}
+    assert len(Graph(*theirs)) > len(Graph(*ours))
+    assert {"h1[2]", "h1[2].a", "out[1]"} <= {node.label for node in Graph(*theirs)}
+
+
+def test_a_bias_may_be_an_input_or_nothing() -> None:
+    """An extra input of 1 with a weight (Rumelhart, Hinton & Williams 1986) computes the same as a bias."""
+    with_bias, as_input = Neuron(2, "tanh", name="n"), Neuron(2, "tanh", bias="input", name="n")
+    without = Neuron(2, "tanh", bias=False, name="n")
+    assert with_bias.b is not None
+    for w, v, u in zip(with_bias.w, as_input.w, without.w, strict=False):
+        v.data = u.data = w.data
+    with_bias.b.data = as_input.w[2].data = 0.75
+    x = [0.5, -1.0]
+    assert as_input(x).data == pytest.approx(with_bias(x).data, rel=1e-15)
+    assert without(x).data == pytest.approx(math.tanh(math.atanh(with_bias(x).data) - 0.75))
+    assert [len(n.parameters()) for n in (with_bias, as_input, without)] == [3, 3, 2]
+    with pytest.raises(ValueError, match="n has 2 inputs, but was given 3"):
+        as_input([1.0, 2.0, 3.0])
+
+
+def test_softmax_is_over_the_layer() -> None:
+    """Probabilities that add up to 1, without overflow; the loss on them is the fused one."""
+    model = parameters_of(output="softmax")
+    p = logits(model, [0.5, -1.0, 2.0])
+    assert math.fsum(x.data for x in p) == pytest.approx(1.0)
+    fused = cross_entropy(logits(parameters_of(), [0.5, -1.0, 2.0]), 1)
+    assert negative_log_likelihood(p, 1).data == pytest.approx(fused.data)
+    assert [x.data for x in softmax([Value(1e4), Value(-1e4)])] == [1.0, 0.0]
+    assert [x.label for x in p] == ["out[0]", "out[1]"]
+
+
+def test_activations_take_operands_and_functions() -> None:
+    """``leaky_relu(0.2)`` by name, any function of a Value; what does not fit is refused."""
+    x = [-1.0]
+    by_name = Neuron(1, "leaky_relu(0.2)", init=initializers.constant(1.0))
+    by_function = Neuron(1, lambda a: leaky_relu(a, 0.2), init=initializers.constant(1.0))
+    assert by_name(x).data == by_function(x).data == -0.2
+    for wrong, message in {
+        "leaky_relu(x)": "must be numbers, such as in 'leaky_relu\\(0.2\\)'",
+        "fsum": "no activation is called 'fsum'",
+        "add": "no activation is called 'add'",
+        "tanh(1)": "no activation is called 'tanh\\(1\\)'",
+        "__import__('os')": "must be numbers",
+        "linear(2)": "no activation is called",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            Neuron(1, wrong)
+
+
+def test_sizes_must_be_positive() -> None:
+    """Of inputs, layers and networks."""
+    for make in (lambda: Neuron(0), lambda: MLP(2, []), lambda: MLP(2, [0]), lambda: MLP(0, [1])):
+        with pytest.raises(ValueError, match="needs"):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("init", "mean", "deviation", "bound"),
+    [
+        (initializers.uniform(-1.0, 3.0), 1.0, 4.0 / math.sqrt(12.0), 3.0),
+        (initializers.normal(0.5, mean=2.0), 2.0, 0.5, math.inf),
+        (initializers.fan_in, 0.0, 0.5 / math.sqrt(3.0), 0.5),
+        (initializers.xavier_uniform, 0.0, math.sqrt(2.0 / 7.0), math.sqrt(6.0 / 7.0)),
+        (initializers.glorot_normal, 0.0, math.sqrt(2.0 / 7.0), math.inf),
+        (initializers.kaiming_uniform, 0.0, math.sqrt(2.0 / 4.0), math.sqrt(6.0 / 4.0)),
+        (initializers.he_normal, 0.0, math.sqrt(2.0 / 4.0), math.inf),
+        (initializers.zeros, 0.0, 0.0, 0.0),
+        (initializers.constant(0.01), 0.01, 0.0, 0.01),
+    ],
+)
+def test_initialisers_have_their_moments(init: Any, mean: float, deviation: float, bound: float) -> None:
+    """Mean, standard deviation and bound of 20,000 weights of a layer with 4 inputs and 3 outputs."""
+    rng = random.Random(1)
+    drawn = [init(rng, 4, 3) for _ in range(20_000)]
+    assert statistics.fmean(drawn) == pytest.approx(mean, abs=0.02)
+    assert statistics.pstdev(drawn) == pytest.approx(deviation, abs=0.01)
+    assert max(map(abs, drawn)) <= bound
+
+
+def test_a_seed_gives_the_same_network_on_every_python() -> None:
+    """Numbers written down once."""
+    uniform = MLP(2, [1], seed=42).layers[0].neurons[0].w
+    normal = MLP(2, [1], seed=42, init=initializers.he_normal).layers[0].neurons[0].w
+    assert [w.data for w in uniform] == [0.19717926933739932, -0.6717362319454582]
+    assert [w.data for w in normal] == [-0.14409032957792836, -0.1729036003315193]
+
+
+def test_a_state_is_loaded_whole_or_not_at_all() -> None:
+    """Missing and unknown names, wrong kinds: an error, and nothing has changed."""
+    model, other = MLP(2, [2, 1], seed=0), MLP(2, [2, 1], seed=1)
+    before, state = model.state_dict(), other.state_dict()
+    first = next(iter(state))
+    wrong: list[tuple[Any, type[Exception], str]] = [
+        ({name: x for name, x in state.items() if name != first}, KeyError, "lacks layers"),
+        (state | {"more": 1.0}, KeyError, "has unknown more"),
+        (state | {list(state)[-1]: "1"}, TypeError, "needs a real number"),
+    ]
+    for bad, error, message in wrong:
+        with pytest.raises(error, match=message):
+            model.load_state_dict(bad)
+        assert model.state_dict() == before
+    model.load_state_dict(state)
+    assert model.state_dict() == state
+
+
+def test_metrics_count() -> None:
+    """Classes predicted from logits and from a single output; the confusion matrix by hand."""
+    data = [([1.0, 0.0], 0), ([0.0, 1.0], 1), ([2.0, 1.0], 1), ([0.0, 3.0], 1)]
+    assert accuracy(lambda x: x, data) == 0.75
+    assert confusion(lambda x: x, data, 2) == [[1, 0], [1, 2]]
+    assert predict(lambda x: Value(-0.1), None) == 0
+    with pytest.raises(ValueError, match="at least one example"):
+        accuracy(lambda x: x, [])
+
+
+def test_penalties_are_on_weights() -> None:
+    """Of a module without its biases, of a list as it is; the gradient of ½‖W‖² is W."""
+    model = MLP(2, [2, 1], seed=0, bias_init=initializers.constant(5.0))
+    weights = [p for name, p in model.named_parameters() if not name.endswith(".b")]
+    assert l2(model).data == pytest.approx(0.5 * math.fsum(w.data**2 for w in weights))
+    assert l1(model).data == pytest.approx(math.fsum(abs(w.data) for w in weights))
+    assert l1(model.parameters()).data == pytest.approx(l1(model).data + 15.0)
+    l2(model).backward()
+    assert [w.grad for w in weights] == [w.data for w in weights]
+
+
+def test_losses_refuse_what_does_not_fit() -> None:
+    """Lengths, classes, labels and reductions, by name."""
+    y = [Value(0.5), Value(0.25)]
+    cases: list[tuple[Any, str]] = [
+        (lambda: squared_error(y, [1.0]), "squared_error needs a target for each output, not 1 for 2"),
+        (lambda: negative_log_likelihood(y, 2), "target 2 is not one of the 2 classes"),
+        (lambda: binary_cross_entropy(y[0], 2), "target 2 is not a probability"),
+        (lambda: hinge(y[0], 0), "target 0 must be 1 or -1"),
+        (lambda: squared_error(y, [1.0, 2.0], reduction="max"), "reduction must be 'mean' or 'sum', not 'max'"),
+        (lambda: squared_error([], [], reduction="mean"), "needs a target for each output, not 0 for 0"),
+    ]
+    for make, message in cases:
+        with pytest.raises(ValueError, match=message):
+            make()
