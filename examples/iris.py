@@ -5,59 +5,33 @@ Run it with ``make demo``, or ``python examples/iris.py``.  Pictures go to ``out
 
 from __future__ import annotations
 
-import csv
-import random
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from autograd import Graph, Value, no_grad
-from nn import MLP, SGD, cross_entropy, fit
+from autograd import Graph, Value
+from nn import MLP, SGD, accuracy, cross_entropy, data, fit
 from viz import explain, save
 
 HERE = Path(__file__).parent
 FEATURES = ["sepal length", "sepal width", "petal length", "petal width"]
-Example = tuple[list[float], int]
+FLOWERS, SPECIES = data.load_csv(HERE / "data" / "iris.csv", target="species")
 
 
-def load(path: Path) -> tuple[list[Example], list[str]]:
-    """The flowers as (measurements in cm, number of the species), and the names of the species."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    species = sorted({row["species"] for row in rows})
-    columns = [f"{feature.replace(' ', '_')}_cm" for feature in FEATURES]
-    return [([float(row[c]) for c in columns], species.index(row["species"])) for row in rows], species
-
-
-def split(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+def prepared(seed: int) -> tuple[list[data.Example[int]], list[data.Example[int]]]:
     """120 flowers to train on and 30 to test, standardised by the mean and deviation of the former."""
-    shuffled = random.Random(seed).sample(examples, len(examples))
-    train, test = shuffled[:120], shuffled[120:]
-    columns = list(zip(*(x for x, _ in train), strict=True))
-    means, deviations = list(map(statistics.mean, columns)), list(map(statistics.pstdev, columns))
-
-    def standardise(examples: Sequence[Example]) -> list[Example]:
-        return [([(v - m) / s for v, m, s in zip(x, means, deviations, strict=True)], y) for x, y in examples]
-
-    return standardise(train), standardise(test)
+    training, test = data.split(FLOWERS, 0.8, seed=seed)
+    standardise = data.Standardizer(training)
+    return standardise(training), standardise(test)
 
 
-def train(examples: Sequence[Example], seed: int) -> tuple[MLP, float]:
+def train(seed: int) -> tuple[MLP, float]:
     """A trained network and its accuracy on the test flowers."""
-    training, test = split(examples, seed)
+    training, test = prepared(seed)
     model = MLP(4, [8, 3], activation="tanh", seed=seed)
     optimizer = SGD(model.parameters(), lr=0.05, momentum=0.9)
     fit(model, cross_entropy, training, optimizer, epochs=40, batch_size=16, seed=seed)
-    with no_grad():
-        right = sum(predict(model, x) == y for x, y in test)
-    return model, right / len(test)
-
-
-def predict(model: MLP, x: Sequence[float]) -> int:
-    """The species with the largest logit."""
-    logits = model(x)
-    assert isinstance(logits, list)
-    return max(range(len(logits)), key=logits.__getitem__)
+    return model, accuracy(model, test)
 
 
 def loss_of(model: MLP, x: Sequence[Value | float], target: int) -> Value:
@@ -79,16 +53,15 @@ def check(loss: Value, weight: Value) -> float:
 
 
 def main() -> None:
-    flowers, species = load(HERE / "data" / "iris.csv")
-    print(f"{len(flowers)} flowers, {len(FEATURES)} measurements, species: {', '.join(species)}")
+    print(f"{len(FLOWERS)} flowers, {len(FEATURES)} measurements, species: {', '.join(SPECIES)}")
     print("MLP 4-8-3, tanh, cross-entropy; SGD with momentum 0.9, mini-batches of 16, 40 epochs\n")
-    models, accuracies = zip(*(train(flowers, seed) for seed in range(5)), strict=True)
-    for seed, accuracy in enumerate(accuracies):
-        print(f"  seed {seed}: test accuracy {accuracy:.3f}")
+    models, accuracies = zip(*(train(seed) for seed in range(5)), strict=True)
+    for seed, share in enumerate(accuracies):
+        print(f"  seed {seed}: test accuracy {share:.3f}")
     print(f"  mean of {len(accuracies)}: {statistics.mean(accuracies):.3f}\n")
 
     # One flower, the one that the first network finds hardest, and the gradient of its loss.
-    model, (_, test) = models[0], split(flowers, seed=0)
+    model, (_, test) = models[0], prepared(0)
     measurements, target = max(test, key=lambda example: loss_of(model, *example).data)
     loss = loss_of(model, [Value(x, label=name) for x, name in zip(measurements, FEATURES, strict=True)], target)
     loss.label = "loss"
@@ -100,7 +73,7 @@ def main() -> None:
 
     picture = save(output, out("iris-neuron.svg"))
     weight = max(hidden[output.label].w, key=lambda w: abs(w.grad))
-    print(f"One {species[target]}, {graph!r}\n")
+    print(f"One {SPECIES[target]}, {graph!r}\n")
     derivation = explain(loss, weight)
     out("iris-derivation.txt").write_text(derivation + "\n", encoding="utf-8")
     print(derivation)

@@ -1,7 +1,7 @@
 """Small networks on top of autograd: layers, losses, optimisers and a training loop."""
 
 # fmt: off
-from nn import initializers, schedules
+from nn import data, initializers, schedules
 from nn.layers import MLP, Layer, Neuron, softmax
 from nn.losses import (
     absolute_error, binary_cross_entropy, binary_cross_entropy_with_logits, cross_entropy,
@@ -14,7 +14,7 @@ from nn.storage import load, save
 from nn.training import History, fit
 
 __all__ = [  # noqa: RUF022  # in the order above
-    "initializers", "schedules", "MLP", "Layer", "Neuron", "softmax",
+    "data", "initializers", "schedules", "MLP", "Layer", "Neuron", "softmax",
     "absolute_error", "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
     "cross_entropy_from_probabilities", "half_squared_error", "hinge", "l1", "l2", "negative_log_likelihood",
     "squared_error", "accuracy", "confusion", "predict", "Module",
