@@ -11,6 +11,7 @@ from autograd import Graph, Operation, Value, fsum, gradcheck, leaky_relu
 from nn import (
     MLP,
     SGD,
+    Adam,
     Module,
     Neuron,
     accuracy,
@@ -163,6 +164,12 @@ def test_sgd_refuses_bad_rates(options: Any, message: str) -> None:
         SGD([Value(1.0)], **options)
     with pytest.raises(ValueError, match="at least one parameter"):
         SGD([], lr=0.1)
+    groups: Any = [{"params": [Value(1.0)], "lr": 0.1}]
+    with pytest.raises(TypeError, match=r"SGD needs Values, not {.*}; for groups, make an optimiser for each"):
+        SGD(groups, lr=0.1)
+    for wrong, text in (({"betas": (0.9, 1.0)}, "betas must be in"), ({"eps": -1.0}, "eps must not be negative")):
+        with pytest.raises(ValueError, match=text):
+            Adam([Value(1.0)], **wrong)
 
 
 @pytest.mark.parametrize(("batch_size", "lr"), [(None, 0.2), (1, 0.05), (3, 0.1)])
