@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from autograd import algorithms
+from autograd import algorithms, context
 from autograd.algorithms import topological_order
 from autograd.context import infinities
 from autograd.operations import Operation, real
@@ -38,8 +38,16 @@ def gradient(y: Value, xs: Sequence[Value]) -> list[Value]:
     >>> dy.data, d2y.data
     (12.0, 12.0)
     """
-    found = algorithms.adjoints(topological_order(y), lambda node: node, {y: 1.0}, xs, _chain)
+    for node in (y, *xs) if isinstance(xs, (list, tuple)) else (y, xs, None):
+        if not isinstance(node, Value):
+            raise TypeError(f"gradient needs a Value and a list of Values, not {y!r} and {xs!r}")
+    with context.recorded():
+        found = _adjoints(y, xs)
     return [x if isinstance(x, Value) else Constant(x or 0.0) for x in found]
+
+
+def _adjoints(y: Value, xs: Sequence[Value]) -> list[Any]:
+    return algorithms.adjoints(topological_order(y), lambda node: node, {y: 1.0}, xs, _chain)
 
 
 def _chain(g: Value | float, op: Operation, j: int, operands: Sequence[Value], z: Value) -> Value | float | None:
@@ -82,7 +90,8 @@ def _leaves(tree: Tree) -> Iterator[Any]:
 def _map(f: Callable[[Any], Any], tree: Tree) -> Tree:
     """A tree of the same shape with f of each leaf."""
     if isinstance(tree, (list, tuple)):
-        return type(tree)([_map(f, branch) for branch in tree])
+        branches = [_map(f, branch) for branch in tree]
+        return type(tree)(*branches) if hasattr(tree, "_fields") else type(tree)(branches)  # a namedtuple, or not
     return f(tree)
 
 
@@ -100,7 +109,8 @@ class _Recording:
         # that an inner derivative does not see what the outer function does with the same Value.
         self.args = [_map(lambda x: x * 1.0 if isinstance(x, Value) else Value(x), arg) for arg in args]
         self.own = {x for x in _leaves(self.args) if x.op is None}
-        self.output = f(*self.args)
+        with context.recorded():  # also where the caller records nothing
+            self.output = f(*self.args)
         self._name = getattr(f, "__name__", repr(f))
 
     def scalar(self) -> Value:
@@ -238,7 +248,8 @@ def vjp(f: Callable[..., Tree], *primals: Tree) -> tuple[Tree, Callable[[Tree], 
         outputs, seeds = list(_leaves(recording.output)), list(_leaves(adjoint))
         if len(seeds) != len(outputs):
             raise ValueError(f"the pullback needs an adjoint for each of {len(outputs)} outputs, not {len(seeds)}")
-        total = sum((seed * y for seed, y in zip(seeds, outputs, strict=True)), Constant(0.0))
+        with context.recorded():
+            total = sum((seed * y for seed, y in zip(seeds, outputs, strict=True)), Constant(0.0))
         result: tuple[Tree, ...] = recording.like(gradient(total, recording.variables(every)), every)
         return recording.plain(result)  # type: ignore[no-any-return]
 
@@ -257,12 +268,13 @@ def jvp(f: Callable[..., Tree], primals: Sequence[Tree], tangents: Sequence[Tree
         raise ValueError(f"jvp needs a tangent for each of {len(variables)} numbers, not {len(directions)}")
     tangent: dict[Value, Any] = dict(zip(variables, directions, strict=True))
     outputs = [y for y in _leaves(recording.output) if isinstance(y, Value)]
-    for node in topological_order(*outputs):
-        if node.op is not None and node not in tangent:
-            parents = node.parents
-            terms = [_chain(tangent[p], node.op, j, parents, node) for j, p in enumerate(parents) if p in tangent]
-            if terms := [term for term in terms if term is not None]:
-                tangent[node] = sum(terms[1:], terms[0])
+    with context.recorded():
+        for node in topological_order(*outputs):
+            if node.op is not None and node not in tangent:
+                parents = node.parents
+                terms = [_chain(tangent[p], node.op, j, parents, node) for j, p in enumerate(parents) if p in tangent]
+                if terms := [term for term in terms if term is not None]:
+                    tangent[node] = sum(terms[1:], terms[0])
     result: tuple[Tree, Tree] = (recording.output, _map(lambda y: tangent.get(y, 0.0), recording.output))
     return recording.plain(result)  # type: ignore[no-any-return]
 

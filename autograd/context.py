@@ -42,6 +42,16 @@ def no_grad() -> Iterator[None]:
 
 
 @contextmanager
+def recorded() -> Iterator[None]:
+    """A block in which operations are recorded, within ``no_grad`` too."""
+    token = recording.set(True)
+    try:
+        yield
+    finally:
+        recording.reset(token)
+
+
+@contextmanager
 def name_scope(name: str) -> Iterator[None]:
     """A block whose nodes belong together, such as a layer; scopes nest with a dot.
 

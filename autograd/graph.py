@@ -155,7 +155,7 @@ class Graph:
         """Algorithm 6.1: compute data and local partials again, in place.
 
         Args:
-            values: new numbers for some leaves; the others are taken as they stand.
+            values: new numbers for some leaves, constants included; the others are taken as they stand.
 
         Raises:
             ValueError: if a key is not a leaf of this graph, or an operation leaves its domain.

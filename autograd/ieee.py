@@ -28,7 +28,7 @@ def _power(x: float, y: float) -> float:
     except (ValueError, OverflowError):
         if x < 0.0 and not y.is_integer():
             return math.nan
-        odd = math.fmod(y, 2.0) != 0.0
+        odd = y.is_integer() and math.fmod(y, 2.0) != 0.0
         return math.copysign(math.inf, x) if odd else math.inf
 
 
@@ -63,4 +63,5 @@ class Ieee(float):
         except OverflowError:
             return cls(math.inf)
         except ValueError:
-            return cls(math.nan)
+            pole = operands[0] == 0.0 and op.forward in (math.log, math.log2, math.log10)
+            return cls(-math.inf if pole else math.nan)

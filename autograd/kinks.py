@@ -1,9 +1,9 @@
 """Values and slopes at kinks and poles: the conventions, which are PyTorch's.
 
 Where a function has no derivative, a rule still gives a number, and libraries differ in which.
-Every line here is tested, and where the remark says nothing else, so is that PyTorch gives the
-same.  A slope of inf is no error: a forward pass raises outside the domain, a backward pass does
-not.  A slope towards a constant is not computed at all.
+Every line here is tested, and those on kinks against PyTorch's own numbers, which are the same
+where the remark says nothing else.  A slope of inf is no error: a forward pass raises outside the
+domain, a backward pass does not.  A slope towards a constant is not computed at all.
 
 | operation  | at         | value                 | slopes               | remark                                |
 |------------|------------|-----------------------|----------------------|---------------------------------------|

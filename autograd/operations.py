@@ -99,6 +99,10 @@ class Operation:
             raise TypeError(
                 f"{name} needs a tuple of rules, one per operand, such as (lambda x, z: 1.0,), not {partials!r}"
             )
+        if text and text.count("%s") != len(partials):
+            raise ValueError(f"the text of {name} needs {len(partials)} times %s, one per operand, not {text!r}")
+        if text and level == ATOM and not text.endswith(")"):
+            level = SUM  # a new operator: in brackets wherever it might be misread
         blanks = ["%s"] * len(partials)
         written = ", ".join(["[%s]"] * len(partials) if nary else blanks)
         self.name, self.forward, self.partials = name, forward, partials
@@ -382,7 +386,7 @@ mul = Operation("mul", operator.mul,     (lambda x, y, z: y,       lambda x, y, 
 div = Operation("div", operator.truediv, (lambda x, y, z: 1.0 / y, lambda x, y, z: -z / y), "%s / %s",  r"\frac{%s}{%s}", PRODUCT, (REAL, NONZERO), neutral=(None, 1.0))
 neg = Operation("neg", operator.neg,     (lambda x, z: -1.0,),                              "-%s",      "-%s",           PRODUCT)
 pow = Operation("pow", _power, (                                     # x**0 has slope 0, also at 0
-    lambda x, y, z: y * x ** (y - nonzero(y)),
+    lambda x, y, z: y * (x + (1.0 - nonzero(x)) * (1.0 - nonzero(y))) ** (y - 1.0),
     lambda x, y, z: z * log(x + (1.0 - nonzero(x))),                 # 0**y has slope 0 in y
 ),                                                                                          "%s ** %s", "%s^{%s}",       POWER,   (POSITIVE, REAL), neutral=(None, 1.0))
 

@@ -52,7 +52,7 @@ class Symbol:
     def __init__(self, name: str | float, latex: str = "") -> None:
         if isinstance(name, str):
             self.text, self.latex, self.value = name, latex or latex_name(name), None
-            self.level = self.latex_level = ATOM
+            self.level = self.latex_level = PRODUCT if name.startswith("-") else ATOM  # a number, rounded for the eye
         else:
             self.value = ops.real(name, "Symbol")
             self.text, self.latex = repr(self.value), latex_number(self.value)

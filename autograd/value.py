@@ -213,8 +213,6 @@ class Value:
     op: Operation | None
     scope: str
 
-    __array_ufunc__ = None  # so that NumPy numbers leave arithmetic with a Value to the Value
-
     def __init__(self, data: float, *, label: str = "") -> None:
         if isinstance(data, Value):
             raise TypeError(f"{data!r} is a Value already: use it as it is, or detach() for a constant copy")
@@ -403,8 +401,9 @@ class Value:
                 memo[id(node)] = _rebuilt(*state, tuple([memo[id(parent)] for parent in parents]))
         return memo[id(self)]
 
-    def _state(self) -> tuple[type[Self], tuple[Any, ...], tuple[Value, ...]]:
-        return type(self), (self._data, self._grad, self.op, self._dx, self._dy, self.label, self.scope), self.parents
+    def _state(self) -> tuple[type[Self], tuple[Any, Any], tuple[Value, ...]]:
+        slots = (self._data, self._grad, self.op, self._dx, self._dy, self.label, self.scope)
+        return type(self), (slots, getattr(self, "__dict__", {})), self.parents
 
     def __reduce__(self) -> Any:
         # Pickle recurses from a node to its parents.  So the first node it meets brings along all that
@@ -454,8 +453,10 @@ _pickling = _Pickling()
 
 def _rebuilt(*state: Any) -> Any:
     """The node of a copy or a pickle. What stands before its state only had to be pickled first."""
-    kind, slots, parents = state[-3:]
+    kind, (slots, more), parents = state[-3:]
     node = _new(kind)
+    for name, attribute in more.items():  # of a subclass
+        setattr(node, name, attribute)
     node._data, node._grad, node.op, node._dx, node._dy, node.label, node.scope = slots
     _link(node, parents)
     return node

@@ -6,7 +6,7 @@ import difflib
 import random
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, Unpack
 
 from autograd import Value, exp, logsumexp, name_scope, sumprod
 from autograd.operations import Operation, table
@@ -246,8 +246,8 @@ class MLP(Module):
         layers = zip([nin, *nouts[:-1]], nouts, kinds, names, strict=True)
         self.layers = [Layer(a, b, g, name=name, rng=rng, **options) for a, b, g, name in layers]
 
-    def __call__(self, x: Sequence[Value | float]) -> Value | list[Value]:
-        """The outputs for one example; a single output is a Value, not a list."""
+    def __call__(self, x: Sequence[Value | float]) -> Any:
+        """The outputs for one example: a list of Values, or of a single output, the Value."""
         first, *others = self.layers
         outputs = first(x)
         for layer in others:

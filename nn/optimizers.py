@@ -28,6 +28,7 @@ class Optimizer(ABC):
         for p in self.params:
             if not isinstance(p, Value):
                 raise TypeError(f"{name} needs Values, not {p!r}; for groups, make an optimiser for each")
+        self.params = list(dict.fromkeys(self.params))  # one that is given twice moves once
         if not 0.0 < lr < math.inf:
             raise ValueError(f"lr must be positive, not {lr!r}")
         if not 0.0 <= weight_decay < math.inf:
@@ -35,7 +36,7 @@ class Optimizer(ABC):
         self.lr, self.weight_decay = float(lr), weight_decay
 
     def step(self) -> None:
-        """Move every parameter once, or none if a number overflows on the way."""
+        """Move every parameter once; Ctrl-C comes before or after."""
         moved = self._moved([p.data for p in self.params], [p.grad for p in self.params])
         assign(self.params, "_data", moved)
 

@@ -222,6 +222,8 @@ def _loss_of_example(model: Any, loss: Loss, example: Example, index: int) -> Va
     except (ArithmeticError, ValueError) as error:
         error.add_note(f"in example {index}")
         raise
+    if not isinstance(value, Value):
+        raise TypeError(f"the loss must return a Value, not {type(value).__name__} {value!r}")
     if not math.isfinite(value.data):
         raise ArithmeticError(f"the loss of example {index} is {value.data}: {Graph(value).first_nonfinite()}")
     return value

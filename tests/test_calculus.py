@@ -1,7 +1,8 @@
 """Functions of functions, against closed forms and finite differences."""
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -212,6 +213,43 @@ def test_gradcheck_says_which_step_left_the_domain() -> None:
     with pytest.raises(ValueError, match=r"math domain error|positive") as caught:
         gradcheck(log, [1e-7])
     assert "in log(u)" in caught.value.__notes__[0]
+
+
+def test_derivatives_are_taken_under_no_grad_too() -> None:
+    """As in torch.func: the block is about the caller's graph, not about what a derivative needs."""
+    with no_grad():
+        assert grad(lambda x: x * x)(3.0) == 6.0
+        assert hessian(rosenbrock)([1.0, 1.0]) == [[802.0, -400.0], [-400.0, 200.0]]
+        assert jvp(lambda x: x * x, (3.0,), (1.0,)) == (9.0, 6.0)
+        value, pullback = vjp(lambda x: x * x, 3.0)
+        assert (value, pullback(2.0)) == (9.0, (12.0,))
+        assert derivative(lambda x: x**3, 2)(2.0) == 12.0
+        assert gradcheck(lambda x: x * x, [3.0])
+
+
+def test_mixed_derivatives_of_a_power_at_exponent_zero() -> None:
+    """∂²/∂x∂y of x**y at y = 0 is 1/x, whichever comes first."""
+    (xx, xy), (yx, yy) = hessian(lambda v: v[0] ** v[1])([2.0, 0.0])
+    assert (xx, xy, yx, yy) == pytest.approx((0.0, 0.5, 0.5, math.log(2.0) ** 2))
+    powers: list[Callable[[Any], Any]] = [lambda x: x**0, lambda x: x**1, lambda x: x**2, lambda x: x**3]
+    for n, power in enumerate(powers):
+        slopes = [derivative(power, k)(0.0) for k in range(5)]
+        assert slopes == [float(math.factorial(n)) if n == k else 0.0 for k in range(5)]
+
+
+def test_namedtuples_are_arguments() -> None:
+    """The gradient has the same fields."""
+    point = NamedTuple("point", [("x", Any), ("y", Any)])  # noqa: UP014
+    assert grad(lambda p: p.x * p.y)(point(2.0, 3.0)) == point(3.0, 2.0)
+
+
+def test_gradient_needs_values() -> None:
+    """And a list of them."""
+    x = Value(1.0)
+    wrong: list[Any] = [(3.0, [x]), (x, x), (x, [1.0])]
+    for arguments in wrong:
+        with pytest.raises(TypeError, match="gradient needs a Value and a list of Values, not"):
+            gradient(*arguments)
 
 
 def test_no_grad_and_graph_work_inside() -> None:

@@ -306,6 +306,30 @@ def test_a_row_unknown_in_another_process_says_so() -> None:
     assert "operation 'cube' is not defined here: define it before unpickling" in done.stderr.decode()
 
 
+def test_slopes_are_infinite_as_ieee_754_says() -> None:
+    """Poles of powers, logarithms and quotients, with their signs."""
+    xlogx = Operation("xlogx", lambda x: x * math.log(x) if x else 0.0, (lambda x, z: ops.log(x) + 1.0,))
+    assert xlogx(Value(0.0)).partials == (-math.inf,)
+    assert (Value(-0.0) ** 0.5).partials[0] == math.inf
+    assert Ieee(-0.0) ** -1.0 == -math.inf
+    assert Ieee(-0.0) ** -2.0 == Ieee(0.0) ** -0.5 == math.inf
+    assert Ieee(-1e200) ** 3.0 == -math.inf
+    assert math.isnan(Ieee(-2.0) ** 0.5)
+    assert (Ieee(1.0) / -0.0, 1.0 / Ieee(0.0)) == (-math.inf, math.inf)
+    del table["xlogx"]
+
+
+def test_a_new_operator_is_written_with_brackets() -> None:
+    """Text that is not a call binds loosest, unless a level is given; it has a place for each operand."""
+    plus = Operation("oplus", lambda x, y: x + y, (lambda x, y, z: 1.0, lambda x, y, z: 1.0), "%s (+) %s")
+    x = Symbol("x")
+    assert plus(x + 1.0, x * 2.0).text == "x + 1.0 (+) x * 2.0"
+    assert (plus(x, x) * 2.0).text == "(x (+) x) * 2.0"
+    with pytest.raises(ValueError, match="the text of bad needs 1 times %s, one per operand, not 'oops'"):
+        Operation("bad", math.sin, (lambda x, z: x,), "oops")
+    del table["oplus"]
+
+
 def test_prod_is_a_fold_of_mul() -> None:
     """With zeros among the factors, where a quotient would fail."""
     xs = [Value(2.0), Value(0.0), Value(5.0)]
@@ -328,3 +352,6 @@ def test_rows_take_real_numbers_of_other_kinds() -> None:
         assert isinstance(y, Value)
         assert y.data == 6.0
         assert (Value(3.0) ** two).data == 9.0
+    products = numpy.array([1.0, 2.0]) * Value(3.0)
+    assert [type(z) for z in products] == [Value, Value]
+    assert [z.data for z in products] == [3.0, 6.0]

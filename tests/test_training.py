@@ -263,7 +263,7 @@ def test_a_network_survives_a_file(tmp_path: Path) -> None:
         assert again.state_dict() == model.state_dict()
         assert again.architecture == model.architecture
         x = [0.1, -2.0, 3.0]
-        assert [y.data for y in again(x)] == [y.data for y in model(x)]  # type: ignore[union-attr]
+        assert [y.data for y in again(x)] == [y.data for y in model(x)]
 
 
 def test_what_cannot_be_saved_says_so(tmp_path: Path) -> None:

@@ -44,8 +44,10 @@ def explain(y: Value, x: Value) -> str:
       ∂o/∂x  = ∂o/∂v₃ · ∂v₃/∂x = 0.4200 · w = 0.4200 · (−3) = −1.2599
     """
     graph = Graph(y)
-    if x not in graph or isinstance(x, Constant):
-        raise ValueError(f"there is no ∂y/∂x: {y!r} does not depend on {x!r}")
+    if isinstance(x, Constant):
+        raise ValueError(f"nothing is differentiated with respect to a constant: {x!r}")
+    if x not in graph:
+        raise ValueError(f"{y!r} does not depend on {x!r}")
     leads_to = {x}
     for node in graph:
         if not leads_to.isdisjoint(node.parents):
@@ -100,11 +102,17 @@ def _formula(node: Value, called: dict[Value, str]) -> str:
     return written if len(written) <= 100 else f"{op.name}(…)"
 
 
+def _symbol(node: Value, called: dict[Value, str]) -> Symbol:
+    """A node in a rule; a constant as its number, so that 3 · x ** (3 − 1) is written 3 · x²."""
+    return Symbol(node.data if isinstance(node, Constant) and node.op is None else called[node])
+
+
 def _term(adjoint: dict[Value, float], edge: Edge, called: dict[Value, str]) -> Symbol:
     """One child's share: its adjoint as a number, times the rule of the local derivative."""
     child = edge.child
     assert child.op is not None
-    slope = child.op.slope(edge.position, [Symbol(called[p]) for p in child.parents], Symbol(called[child]))
+    operands = [_symbol(parent, called) for parent in child.parents]
+    slope = child.op.slope(edge.position, operands, Symbol(called[child]))
     if not isinstance(slope, Symbol) or slope.value is not None:
         slope = Symbol(_number(child.partials[edge.position]))
     if child not in adjoint:  # the output itself, whose adjoint is 1
