@@ -21,7 +21,7 @@ bench: .venv/bench
 	$(BIN)/python tests/benchmarks/engine.py
 
 pictures: .venv/demo  ## those of the README
-	$(BIN)/python examples/pictures.py
+	$(BIN)/python examples/readme_pictures.py
 
 clean:
 	rm -rf .venv out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,6 @@ Run it with ``make demo``, or ``python examples/iris.py``.  Pictures go to ``out
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 
 from autograd import Graph, Value
@@ -34,13 +33,6 @@ def train(seed: int) -> tuple[MLP, float]:
     return model, accuracy(model, test)
 
 
-def loss_of(model: MLP, x: Sequence[Value | float], target: int) -> Value:
-    """The cross-entropy of one flower."""
-    logits = model(x)
-    assert isinstance(logits, list)
-    return cross_entropy(logits, target)
-
-
 def check(loss: Value, weight: Value) -> float:
     """∂loss/∂weight by finite differences: the same graph, run forward with the weight moved both ways."""
     graph, w, h = Graph(loss), weight.data, 1e-5
@@ -62,8 +54,9 @@ def main() -> None:
 
     # One flower, the one that the first network finds hardest, and the gradient of its loss.
     model, (_, test) = models[0], prepared(0)
-    measurements, target = max(test, key=lambda example: loss_of(model, *example).data)
-    loss = loss_of(model, [Value(x, label=name) for x, name in zip(measurements, FEATURES, strict=True)], target)
+    measurements, target = max(test, key=lambda example: cross_entropy(model(example[0]), example[1]).data)
+    inputs = [Value(x, label=name) for x, name in zip(measurements, FEATURES, strict=True)]
+    loss = cross_entropy(model(inputs), target)
     loss.label = "loss"
     model.zero_grad()
     loss.backward()

@@ -252,6 +252,14 @@ def test_save_in_every_format(engine: str, tmp_path: Path) -> None:
     assert {"x₁", "−1.50", "×−3", "tanh", "\xa0input", "start: ∂o/∂o = "} <= texts
 
 
+def test_render_as_graphviz_does(engine: str, tmp_path: Path) -> None:
+    """The habit of micrograd's users, with either engine."""
+    o, _ = neuron()
+    path = draw(o).render(str(tmp_path / "neuron"), format="svg", cleanup=True)
+    assert path == str(tmp_path / "neuron.svg"), engine
+    assert Path(path).read_bytes().startswith(b"<?xml")
+
+
 def test_a_notebook_shows_the_picture(engine: str) -> None:
     """Jupyter asks for a bundle of formats."""
     o, _ = neuron()

@@ -44,6 +44,15 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
             drawn: bytes = pygraphviz.AGraph(string=self.source).draw(format=format or self.format, prog="dot")
             return drawn.decode(encoding) if encoding else drawn
 
+    def render(self, filename: str | None = None, *args: Any, format: str | None = None, **options: Any) -> str:
+        """Draw to ``filename`` with the format as a further suffix, as graphviz does; see also :func:`save`."""
+        try:
+            return str(super().render(filename, *args, format=format, **options))
+        except (graphviz.ExecutableNotFound, PermissionError):
+            path = Path(f"{filename or self.filename}.{format or self.format}")
+            files.replace(path, self.pipe(format or self.format))
+            return str(path)
+
 
 def draw(value: Value | Graph, *, parameters: Collection[Value] = ()) -> Picture:
     """The picture on which the chain rule can be read off: values left to right, gradients right to left.

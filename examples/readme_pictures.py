@@ -30,6 +30,11 @@ def reuse() -> None:
     save(f, FOLDER / "reuse.svg")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Draw them all."""
     neuron()
     reuse()
+
+
+if __name__ == "__main__":
+    main()
