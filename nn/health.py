@@ -1,0 +1,224 @@
+"""How a network is: the gradient and the units of each layer, and the gradients of batches."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from autograd import Graph, Value, fsum
+from autograd.algorithms import assign
+from nn.layers import MLP, Layer
+from nn.training import Example, Loss
+
+SATURATED = 0.05  # a fifth of the sigmoid's steepest slope, 1/4
+MOST_BATCHES = 10_000
+
+
+class LayerHealth(NamedTuple):
+    """One layer of a health report.
+
+    A unit is *dead* if the slope of its activation is exactly 0 for every example of the batch, so
+    that nothing flows through it; it is *saturated* if it is not dead, and that slope is below 0.05
+    in size for every example. A linear unit is neither.
+    """
+
+    name: str
+    #: The mean of |∂L/∂p| over the layer's parameters p, and √Σ(∂L/∂p)².
+    mean_grad: float
+    norm: float
+    units: int
+    dead: int
+    saturated: int
+    #: The range of the pre-activations, over the units and the examples.
+    low: float
+    high: float
+
+    @property
+    def dead_share(self) -> float:
+        """The share of the units that are dead."""
+        return self.dead / self.units
+
+    @property
+    def saturated_share(self) -> float:
+        """The share of the units that are saturated."""
+        return self.saturated / self.units
+
+
+class Health(NamedTuple):
+    """The report of :func:`health`: prints as a table, one row per layer."""
+
+    layers: tuple[LayerHealth, ...]
+
+    def __str__(self) -> str:
+        rows = [("layer", "mean |grad|", "norm", "dead", "saturated", "pre-activations")]
+        for layer in self.layers:
+            dead = f"{layer.dead} of {layer.units} ({layer.dead_share:.0%})"
+            saturated = f"{layer.saturated} of {layer.units} ({layer.saturated_share:.0%})"
+            grads = (f"{layer.mean_grad:.2e}", f"{layer.norm:.2e}")
+            rows.append((layer.name, *grads, dead, saturated, f"{layer.low:.3g} … {layer.high:.3g}"))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        aligned = [f"<{widths[0]}", *(f">{width}" for width in widths[1:])]
+        return "\n".join("  ".join(map(format, row, aligned)) for row in rows)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def health(model: MLP, loss: Loss, batch: Sequence[Example]) -> Health:
+    """How the layers of a network fare on a batch: gradients, dead and saturated units, pre-activations.
+
+    The gradient is that of the mean loss, (1/m) Σ L(f(x), y); on its way to a layer it is multiplied
+    by the slope g′(a) of every unit that it passes (Goodfellow, Bengio & Courville, Algorithm 6.4),
+    and so it fades where these are small. No activation is known by name: a slope is read from the
+    graph, as the partials recorded between a unit's pre-activation and its output.
+
+    Args:
+        model: the network.
+        loss: called with the model's output and the example's target.
+        batch: examples, pairs of inputs and target.
+
+    Returns:
+        A row per layer. Every ``grad`` is left alone.
+
+    Raises:
+        ValueError: if the batch is empty.
+
+    >>> from nn import half_squared_error
+    >>> from nn.initializers import constant
+    >>> model = MLP(1, [2, 1], init=constant(1.0), bias_init=constant(-2.0))
+    >>> health(model, half_squared_error, [([1.0], 0.0), ([1.5], 0.0)])
+    layer  mean |grad|      norm           dead    saturated  pre-activations
+    h1        0.00e+00  0.00e+00  2 of 2 (100%)  0 of 2 (0%)        -1 … -0.5
+    out       6.67e-01  2.00e+00    0 of 1 (0%)  0 of 1 (0%)          -2 … -2
+    """
+    _need_examples("health", batch)
+    losses: list[Value] = []
+    seen: list[dict[str, Value]] = []
+    for x, target in batch:
+        output = model(x)
+        losses.append(loss(output, target))
+        outputs = [output] if isinstance(output, Value) else output
+        seen.append({node.label: node for node in Graph(*outputs)})
+    parameters = model.parameters()
+    grads = dict(zip(parameters, _gradient(fsum(losses) / len(losses), parameters), strict=True))
+    return Health(tuple(_layer_health(layer, grads, seen) for layer in model.layers))
+
+
+def _layer_health(layer: Layer, grads: dict[Value, float], seen: Sequence[dict[str, Value]]) -> LayerHealth:
+    sizes = [abs(grads[p]) for p in layer.parameters()]
+    slopes, preactivations = [], []
+    for neuron in layer.neurons:
+        outputs = [nodes[neuron.name] for nodes in seen]
+        # A linear unit's output is its pre-activation, which then goes by the name of the unit.
+        units = [nodes.get(f"{neuron.name}.a", h) for nodes, h in zip(seen, outputs, strict=True)]
+        slopes.append([abs(_slope(h, a)) for h, a in zip(outputs, units, strict=True)])
+        preactivations += [a.data for a in units]
+    dead = sum(not any(unit) for unit in slopes)
+    small = sum(all(slope < SATURATED for slope in unit) for unit in slopes)
+    low, high = min(preactivations), max(preactivations)
+    mean = math.fsum(sizes) / len(sizes)
+    return LayerHealth(layer.name, mean, math.hypot(*sizes), len(slopes), dead, small - dead, low, high)
+
+
+def _slope(h: Value, a: Value) -> float:
+    """∂h/∂a through the nodes of the unit, which share a scope: of an activation that is one row, its partial."""
+    if h is a:
+        return 1.0
+    parents = zip(h.parents, h.partials, strict=True)
+    return math.fsum(partial * _slope(parent, a) for parent, partial in parents if parent.scope.startswith(a.scope))
+
+
+def batch_gradient(model: MLP, loss: Loss, batch: Sequence[Example]) -> list[float]:
+    """The gradient of the sum of the examples' losses, as the sum of their gradients.
+
+        ∇ Σ L(f(x), y)  =  Σ ∇ L(f(x), y)
+
+    By linearity: one backward pass per example, added to a running gradient, needs the memory of
+    one example only (Goodfellow, Bengio & Courville, sec. 5.9).
+
+    Args:
+        model: called with the inputs of one example.
+        loss: called with the model's output and the example's target.
+        batch: examples, pairs of inputs and target.
+
+    Returns:
+        ∂/∂p for each of ``model.parameters()``. Every ``grad`` is left alone.
+
+    Raises:
+        ValueError: if the batch is empty.
+
+    >>> from nn import half_squared_error
+    >>> model = MLP(1, [1], bias=False, init=lambda rng, nin, nout: 3.0)
+    >>> batch_gradient(model, half_squared_error, [([1.0], 0.0), ([2.0], 0.0)])
+    [15.0]
+    """
+    _need_examples("batch_gradient", batch)
+    return _sum(_gradients(model, loss, batch))
+
+
+def minibatch_gradients(model: MLP, loss: Loss, data: Sequence[Example], size: int) -> list[list[float]]:
+    """The gradients of the sums of losses of all mini-batches S of a size, out of the data T.
+
+        E_S[∇E(W; S)]  =  |S|/|T| ∇E(W)
+
+    The mean of them is that share of the whole gradient: a mini-batch's is an unbiased estimate of it
+    (Goodfellow, Bengio & Courville, sec. 8.1.3).
+
+    Args:
+        model: called with the inputs of one example.
+        loss: called with the model's output and the example's target.
+        data: examples, pairs of inputs and target.
+        size: how many examples a mini-batch has.
+
+    Returns:
+        A gradient per mini-batch, in the order of ``itertools.combinations``. Every ``grad`` is left alone.
+
+    Raises:
+        ValueError: if there is no mini-batch of that size, or there are more than 10,000.
+
+    >>> from nn import half_squared_error
+    >>> model = MLP(1, [1], bias=False, init=lambda rng, nin, nout: 1.0)
+    >>> minibatch_gradients(model, half_squared_error, [([1.0], 0.0), ([2.0], 0.0), ([3.0], 0.0)], 2)
+    [[5.0], [10.0], [13.0]]
+    """
+    _need_examples("minibatch_gradients", data)
+    if not 1 <= size <= len(data):
+        raise ValueError(f"a mini-batch of {len(data)} examples has 1 … {len(data)} of them, not {size}")
+    count = math.comb(len(data), size)
+    if count > MOST_BATCHES:
+        raise ValueError(
+            f"there are {count:,} mini-batches of {size} out of {len(data)} examples, and at most {MOST_BATCHES:,} "
+            "are enumerated: take fewer examples"
+        )
+    return [_sum(batch) for batch in itertools.combinations(_gradients(model, loss, data), size)]
+
+
+def _need_examples(name: str, examples: Sequence[Example]) -> None:
+    if not examples:
+        raise ValueError(f"{name} needs at least one example")
+
+
+def _gradients(model: MLP, loss: Loss, examples: Sequence[Example]) -> Iterator[list[float]]:
+    parameters = model.parameters()
+    return (_gradient(loss(model(x), target), parameters) for x, target in examples)
+
+
+def _sum(gradients: Iterable[list[float]]) -> list[float]:
+    return functools.reduce(lambda total, g: [*map(operator.add, total, g)], gradients)
+
+
+def _gradient(y: Value, parameters: Sequence[Value]) -> list[float]:
+    """∂y/∂p for each parameter, by a backward pass that leaves no trace."""
+    graph = Graph(y)
+    touched = {*graph.nodes, *parameters}
+    before = [node._grad for node in touched]
+    try:
+        assign(touched, "_grad", itertools.repeat(None))
+        graph.backward()
+        return [p.grad for p in parameters]
+    finally:
+        assign(touched, "_grad", before)
