@@ -15,7 +15,6 @@ from nn.layers import MLP, Layer
 from nn.training import Example, Loss
 
 SATURATED = 0.05  # a fifth of the sigmoid's steepest slope, 1/4
-MOST_BATCHES = 10_000
 
 
 class LayerHealth(NamedTuple):
@@ -23,7 +22,8 @@ class LayerHealth(NamedTuple):
 
     A unit is *dead* if the slope of its activation is exactly 0 for every example of the batch, so
     that nothing flows through it; it is *saturated* if it is not dead, and that slope is below 0.05
-    in size for every example. A linear unit is neither.
+    in size for every example. A linear unit is neither; a leaky one that is always negative is never
+    dead, but saturated if it leaks less than that.
     """
 
     name: str
@@ -37,16 +37,6 @@ class LayerHealth(NamedTuple):
     low: float
     high: float
 
-    @property
-    def dead_share(self) -> float:
-        """The share of the units that are dead."""
-        return self.dead / self.units
-
-    @property
-    def saturated_share(self) -> float:
-        """The share of the units that are saturated."""
-        return self.saturated / self.units
-
 
 class Health(NamedTuple):
     """The report of :func:`health`: prints as a table, one row per layer."""
@@ -54,12 +44,11 @@ class Health(NamedTuple):
     layers: tuple[LayerHealth, ...]
 
     def __str__(self) -> str:
-        rows = [("layer", "mean |grad|", "norm", "dead", "saturated", "pre-activations")]
+        rows = [["layer", "mean |grad|", "norm", "dead", "saturated", "pre-activations"]]
         for layer in self.layers:
-            dead = f"{layer.dead} of {layer.units} ({layer.dead_share:.0%})"
-            saturated = f"{layer.saturated} of {layer.units} ({layer.saturated_share:.0%})"
-            grads = (f"{layer.mean_grad:.2e}", f"{layer.norm:.2e}")
-            rows.append((layer.name, *grads, dead, saturated, f"{layer.low:.3g} … {layer.high:.3g}"))
+            grads = [f"{layer.mean_grad:.2e}", f"{layer.norm:.2e}"]
+            counts = [f"{n} of {layer.units} ({n / layer.units:.0%})" for n in (layer.dead, layer.saturated)]
+            rows.append([layer.name, *grads, *counts, f"{layer.low:.3g} … {layer.high:.3g}"])
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         aligned = [f"<{widths[0]}", *(f">{width}" for width in widths[1:])]
         return "\n".join("  ".join(map(format, row, aligned)) for row in rows)
@@ -96,13 +85,9 @@ def health(model: MLP, loss: Loss, batch: Sequence[Example]) -> Health:
     out       6.67e-01  2.00e+00    0 of 1 (0%)  0 of 1 (0%)          -2 … -2
     """
     _need_examples("health", batch)
-    losses: list[Value] = []
-    seen: list[dict[str, Value]] = []
-    for x, target in batch:
-        output = model(x)
-        losses.append(loss(output, target))
-        outputs = [output] if isinstance(output, Value) else output
-        seen.append({node.label: node for node in Graph(*outputs)})
+    outputs = [model(x) for x, _ in batch]
+    losses = [loss(output, target) for output, (_, target) in zip(outputs, batch, strict=True)]
+    seen = [{node.label: node for node in Graph(*(y if isinstance(y, list) else [y]))} for y in outputs]
     parameters = model.parameters()
     grads = dict(zip(parameters, _gradient(fsum(losses) / len(losses), parameters), strict=True))
     return Health(tuple(_layer_health(layer, grads, seen) for layer in model.layers))
@@ -119,13 +104,13 @@ def _layer_health(layer: Layer, grads: dict[Value, float], seen: Sequence[dict[s
         preactivations += [a.data for a in units]
     dead = sum(not any(unit) for unit in slopes)
     small = sum(all(slope < SATURATED for slope in unit) for unit in slopes)
-    low, high = min(preactivations), max(preactivations)
-    mean = math.fsum(sizes) / len(sizes)
-    return LayerHealth(layer.name, mean, math.hypot(*sizes), len(slopes), dead, small - dead, low, high)
+    counts = len(slopes), dead, small - dead
+    mean, norm = math.fsum(sizes) / len(sizes), math.hypot(*sizes)
+    return LayerHealth(layer.name, mean, norm, *counts, min(preactivations), max(preactivations))
 
 
 def _slope(h: Value, a: Value) -> float:
-    """∂h/∂a through the nodes of the unit, which share a scope: of an activation that is one row, its partial."""
+    """∂h/∂a through the nodes in the unit's scope; of an activation that is one row, that is its partial."""
     if h is a:
         return 1.0
     parents = zip(h.parents, h.partials, strict=True)
@@ -189,11 +174,8 @@ def minibatch_gradients(model: MLP, loss: Loss, data: Sequence[Example], size: i
     if not 1 <= size <= len(data):
         raise ValueError(f"a mini-batch of {len(data)} examples has 1 … {len(data)} of them, not {size}")
     count = math.comb(len(data), size)
-    if count > MOST_BATCHES:
-        raise ValueError(
-            f"there are {count:,} mini-batches of {size} out of {len(data)} examples, and at most {MOST_BATCHES:,} "
-            "are enumerated: take fewer examples"
-        )
+    if count > 10_000:
+        raise ValueError(f"{count:,} mini-batches of {size} out of {len(data)} examples: more than 10,000 are too many")
     return [_sum(batch) for batch in itertools.combinations(_gradients(model, loss, data), size)]
 
 
