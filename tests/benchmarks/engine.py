@@ -297,7 +297,6 @@ def memory_rows() -> list[Row]:
 
 def import_rows() -> list[Row]:
     """What an import adds to the start of the interpreter; here the figure is the median."""
-
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}  # compiling is paid once, not by every start
 
     def interpreter(code: str) -> Callable[[], object]:
