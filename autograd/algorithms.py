@@ -49,6 +49,15 @@ def topological_order(*roots: Value) -> list[Value]:
     return order
 
 
+def leading_to(order: Iterable[Value], nodes: Iterable[Value]) -> set[Value]:
+    """The nodes of a graph in topological order that depend on some of ``nodes``, and these themselves."""
+    leads = set(nodes)
+    for node in order:
+        if not leads.isdisjoint(node.parents):
+            leads.add(node)
+    return leads
+
+
 def forward(order: Sequence[Value]) -> None:
     """Algorithm 6.1: u(i) = f(i)(A(i)), for i in topological order; local partials along with it.
 
@@ -87,10 +96,7 @@ def adjoints(
         chain: how a term of the sum is formed, or None for a term that is certainly zero.
     """
     wanted = list(wrt)
-    leads_to = set(wanted)
-    for node in order:
-        if not leads_to.isdisjoint(node.parents):
-            leads_to.add(node)
+    leads_to = leading_to(order, wanted)
     adjoint: dict[Value, Any] = dict(seeds)
     for node in reversed(order):
         if node.op is None or node not in leads_to or node not in adjoint:

@@ -38,16 +38,11 @@ def gradient(y: Value, xs: Sequence[Value]) -> list[Value]:
     >>> dy.data, d2y.data
     (12.0, 12.0)
     """
-    for node in (y, *xs) if isinstance(xs, (list, tuple)) else (y, xs, None):
-        if not isinstance(node, Value):
-            raise TypeError(f"gradient needs a Value and a list of Values, not {y!r} and {xs!r}")
+    if not isinstance(y, Value) or not isinstance(xs, Sequence) or not all(isinstance(x, Value) for x in xs):
+        raise TypeError(f"gradient needs a Value and a list of Values, not {y!r} and {xs!r}")
     with context.recorded():
-        found = _adjoints(y, xs)
+        found = algorithms.adjoints(topological_order(y), lambda node: node, {y: 1.0}, xs, _chain)
     return [x if isinstance(x, Value) else Constant(x or 0.0) for x in found]
-
-
-def _adjoints(y: Value, xs: Sequence[Value]) -> list[Any]:
-    return algorithms.adjoints(topological_order(y), lambda node: node, {y: 1.0}, xs, _chain)
 
 
 def _chain(g: Value | float, op: Operation, j: int, operands: Sequence[Value], z: Value) -> Value | float | None:

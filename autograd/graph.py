@@ -240,10 +240,7 @@ class Graph:
         There may be exponentially many: ask ``path_count`` first.
         """
         self.name(output), self.name(node)
-        leads_to = {node}
-        for child in self.nodes:
-            if not leads_to.isdisjoint(child.parents):
-                leads_to.add(child)
+        leads_to = algorithms.leading_to(self.nodes, [node])
         nodes: list[Value] = []
         partials: list[float] = []
         # Depth-first: the open nodes from the output down, each with the edges it has still to follow.

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from autograd import Graph, Value, files, fsum, no_grad
+from nn.data import batches
 from nn.module import Module
 from nn.optimizers import Optimizer
 from nn.schedules import Schedule
@@ -105,9 +106,9 @@ def fit(
         with bar, suppress(KeyboardInterrupt):
             for epoch in range(first, epochs):
                 optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
-                order = list(range(len(data)))
-                random.Random(f"{seed}/{epoch}").shuffle(order)  # so that an epoch's order depends on no other
-                numbers = {"loss": training.run(loss, data, order, size, penalty)}
+                rng = random.Random(f"{seed}/{epoch}")  # so that an epoch's order depends on no other
+                drawn = list(batches(list(enumerate(data)), size, rng=rng))
+                numbers = {"loss": training.run(loss, drawn, penalty)}
                 if validation:
                     numbers["validation"] = _mean_loss(model, loss, validation)
                 if metric:
@@ -148,13 +149,13 @@ class _Training:
             self.layers.setdefault(layer, []).append(parameter)
         self.norms: dict[str, float] = {}
 
-    def run(self, loss: Loss, data: Sequence[Example], order: Sequence[int], size: int, penalty: Any) -> float:
-        """One epoch; returns the mean loss of the examples, and leaves the gradient norms."""
+    def run(self, loss: Loss, drawn: Sequence[Sequence[tuple[int, Example]]], penalty: Any) -> float:
+        """One epoch over numbered examples; returns their mean loss, and leaves the gradient norms."""
         model: Any = self.model
-        total, norms = 0.0, dict.fromkeys(self.layers, 0.0)
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
-        for batch in batches:
-            losses = [_loss_of_example(model, loss, data[i], i) for i in batch]
+        values: list[float] = []
+        norms = dict.fromkeys(self.layers, 0.0)
+        for batch in drawn:
+            losses = [_loss_of_example(model, loss, example, number) for number, example in batch]
             objective = fsum(losses) / len(losses)
             if penalty:
                 objective = objective + penalty(model)
@@ -164,11 +165,11 @@ class _Training:
                 norm = math.hypot(*[p.grad for p in parameters])
                 if not math.isfinite(norm):
                     raise ArithmeticError(f"the gradient of {name} is not finite: {Graph(objective).first_nonfinite()}")
-                norms[name] += norm / len(batches)
+                norms[name] += norm / len(drawn)
             self.optimizer.step()
-            total += math.fsum(x.data for x in losses)
+            values += [x.data for x in losses]
         self.norms = norms
-        return total / len(order)
+        return math.fsum(values) / len(values)
 
     def note(self, numbers: dict[str, float]) -> int:
         """Add an epoch to the history; returns how many epochs ago the loss was lowest."""

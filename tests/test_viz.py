@@ -132,6 +132,7 @@ def test_constants_are_drawn_without_a_gradient() -> None:
     diagram = gradient_flow(Graph(y))
     assert (cards(diagram)["2"].role, cards(diagram)["2"].grad) == ("constant", "")
     assert [r.pill for r in diagram.ribbons] == ["×6", ""]
+    assert "−2.5" in cards(gradient_flow(Graph(x * -2.5)))
 
 
 def test_parameters_of_a_network_are_known_by_their_scope() -> None:
@@ -153,6 +154,16 @@ def test_infinite_and_undefined_gradients_are_drawn() -> None:
     diagram = gradient_flow(Graph(z))
     assert (cards(diagram)["x"].grad, cards(diagram)["y"].data) == ("∞", "nan")
     assert all(0.0 <= share <= 1.0 for r in diagram.ribbons for _, share in (r.upstream, r.downstream))
+
+
+def test_infinities_of_both_signs_meet() -> None:
+    """Their sum is nan, which is drawn like any other number."""
+    x = Value(0.0, label="x")
+    z = sqrt(x) - sqrt(x)
+    z.backward()
+    found = cards(gradient_flow(Graph(z)))["x"]
+    assert (found.parts, found.grad) == ("∞ − ∞ =\xa0", "nan")
+    assert "dir=none" in draw(z).source
 
 
 def test_large_graphs_are_refused_at_once() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from autograd import Constant, Graph, Symbol, Value
+from autograd.algorithms import leading_to
 from autograd.graph import BackwardStep, Edge
 from autograd.operations import PRODUCT
 from viz.text import pretty, short, typeset
@@ -48,10 +49,7 @@ def explain(y: Value, x: Value) -> str:
         raise ValueError(f"nothing is differentiated with respect to a constant: {x!r}")
     if x not in graph:
         raise ValueError(f"{y!r} does not depend on {x!r}")
-    leads_to = {x}
-    for node in graph:
-        if not leads_to.isdisjoint(node.parents):
-            leads_to.add(node)
+    leads_to = leading_to(graph, [x])
     way = [node for node in graph if node in leads_to]
     names = {node: pretty(graph.name(node)) for node in graph}
     numbers = {node: _number(node.data) for node in graph}

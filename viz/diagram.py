@@ -138,12 +138,13 @@ def _card(node: Value, key: str, name: str, role: Role, parts: list[float]) -> C
     grad = number(node.grad) if node.has_grad else ""
     told = f"{name}: data {data}" + (f", grad {grad}" if grad else "")
     sign = (node.grad > 0.0) - (node.grad < 0.0)
+    name = typeset(name) if role == "constant" else name  # a number, with a true minus
     return Card(key, name, role, op, data, grad, _sum(parts, node.grad) if grad else "", sign, told)
 
 
 def _sum(terms: list[float], total: float) -> str:
     """``3 − 6 = ``; dots stand for terms beyond the third, and for what came from outside the picture."""
-    complete = not terms or math.isclose(math.fsum(terms), total, rel_tol=1e-9, abs_tol=1e-12)
+    complete = not terms or math.isnan(total) or math.isclose(sum(terms), total, rel_tol=1e-9, abs_tol=1e-12)
     if complete and len(terms) < 2:
         return ""
     first, *others = terms[:3]
