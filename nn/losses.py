@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from autograd import Value, fsum, log, log1p, logsumexp, relu, softplus, sumprod
 from autograd import abs as abs_
+from autograd.operations import real
 from nn.module import Module
 
 Output = Value | float | Sequence[Value | float]
@@ -35,20 +36,35 @@ def _reducible(loss: Callable[[Any, Any], Value]) -> Callable[..., Value]:
     return reduced
 
 
-def _pairs(output: Output, target: Output, name: str) -> tuple[list[Value], list[Value | float]]:
+def _pairs(output: Output, target: Output, name: str) -> tuple[list[Value | float], list[Value | float]]:
     """Output and target as lists of the same length; a single number is a list of one."""
-    ys: Any
-    ds: Any
-    ys, ds = ([x] if isinstance(x, (Value, int, float)) else list(x) for x in (output, target))
+    ys, ds = _numbers(output, name), _numbers(target, name)
     if len(ys) != len(ds):
         raise ValueError(f"{name} needs a target for each output, not {len(ds)} for {len(ys)}")
     return ys, ds
 
 
-def _class(count: int, target: int) -> int:
-    if target not in range(count):
-        raise ValueError(f"target {target!r} is not one of the {count} classes 0 … {count - 1}")
-    return int(target)
+def _numbers(given: Output, name: str) -> list[Value | float]:
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    return [x if isinstance(x, Value) else real(x, name) for x in (given if several else [given])]  # type: ignore[union-attr]
+
+
+def _score(output: Value | float, name: str) -> Value:
+    """The output of a network that has one."""
+    if isinstance(output, Sequence):
+        raise TypeError(f"{name} needs a single output, not {len(output)}; for a class each, use cross_entropy")
+    return output  # type: ignore[return-value]
+
+
+def _of_class(outputs: Sequence[Value], target: int, name: str) -> Value:
+    """The output that belongs to the class, the target."""
+    if not isinstance(outputs, Sequence):
+        raise TypeError(
+            f"{name} needs an output for each class, not a single one; for that, use binary_cross_entropy_with_logits"
+        )
+    if target not in range(len(outputs)):
+        raise ValueError(f"target {target!r} is not one of the {len(outputs)} classes 0 … {len(outputs) - 1}")
+    return outputs[int(target)]
 
 
 @_reducible
@@ -105,7 +121,8 @@ def cross_entropy(logits: Sequence[Value], target: int) -> Value:
     >>> [round(x.grad, 4) for x in a]
     [0.2689, -0.2689]
     """
-    return logsumexp(logits) - logits[_class(len(logits), target)]
+    right = _of_class(logits, target, "cross_entropy")
+    return logsumexp(logits) - right
 
 
 @_reducible
@@ -115,7 +132,7 @@ def negative_log_likelihood(probabilities: Sequence[Value], target: int) -> Valu
     >>> round(negative_log_likelihood([Value(0.2), Value(0.8)], 1).data, 4)
     0.2231
     """
-    return -log(probabilities[_class(len(probabilities), target)])
+    return -log(_of_class(probabilities, target, "negative_log_likelihood"))
 
 
 @_reducible
@@ -136,7 +153,8 @@ def binary_cross_entropy(probability: Value, target: float) -> Value:
     >>> round(binary_cross_entropy(Value(0.8), 1).data, 4)
     0.2231
     """
-    return _binary(target, lambda: -log(probability), lambda: -log1p(-probability))
+    p = _score(probability, "binary_cross_entropy")
+    return _binary(target, lambda: -log(p), lambda: -log1p(-p))
 
 
 @_reducible
@@ -146,12 +164,13 @@ def binary_cross_entropy_with_logits(logit: Value, target: float) -> Value:
     >>> binary_cross_entropy_with_logits(Value(-1e4), 1).data
     10000.0
     """
-    return _binary(target, lambda: softplus(-logit), lambda: softplus(logit))
+    a = _score(logit, "binary_cross_entropy_with_logits")
+    return _binary(target, lambda: softplus(-a), lambda: softplus(a))
 
 
 def _binary(target: float, if_one: Callable[[], Value], if_zero: Callable[[], Value]) -> Value:
     """The mean of two losses, of which only those that count are computed."""
-    if not 0.0 <= target <= 1.0:
+    if not 0.0 <= real(target, "the target") <= 1.0:
         raise ValueError(f"target {target!r} is not a probability: 0, 1 or between")
     if target in (0.0, 1.0):
         return if_one() if target else if_zero()
@@ -167,7 +186,7 @@ def hinge(score: Value, target: float) -> Value:
     """
     if target not in (-1, 1):
         raise ValueError(f"target {target!r} must be 1 or -1")
-    return relu(1.0 - target * score)
+    return relu(1.0 - target * _score(score, "hinge"))
 
 
 def l2(weights: Module | Iterable[Value]) -> Value:

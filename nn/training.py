@@ -14,10 +14,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from autograd import Graph, Value, files, fsum, no_grad
+from autograd import Graph, Value, files, fsum
 from nn.data import batches
 from nn.module import Module
-from nn.optimizers import Optimizer
+from nn.optimizers import Optimizer, clip_grad_norm_
 from nn.schedules import Schedule
 
 Example = tuple[Any, Any]
@@ -51,6 +51,7 @@ def fit(
     seed: int = 0,
     schedule: Schedule | None = None,
     penalty: Callable[[Module], Value] | None = None,
+    clip_norm: float | None = None,
     validation: Sequence[Example] = (),
     metric: Callable[[Any, Sequence[Example]], float] | None = None,
     patience: int | None = None,
@@ -72,36 +73,43 @@ def fit(
         seed: decides the order of the examples, which changes in every epoch.
         schedule: the factor of the learning rate in each epoch.
         penalty: Ω, called with the model, such as ``lambda model: 1e-4 * l2(model)``.
+        clip_norm: what to scale the norm of the whole gradient down to, where it is more.
         validation: examples to measure on, not to train on.
         metric: called with the model and examples, such as ``accuracy``.
         patience: after how many epochs without a new lowest loss (of validation, if there is any) to
             stop; the model then has the parameters of the best epoch.
         checkpoint: a file that is written after every epoch; if it is there, training goes on from it,
             and ends as if it had never stopped.
-        progress: whether to show a bar, where there is a terminal or a notebook to show it in.
+        progress: whether to show a bar with the loss and the metric; in a log file, it is ten lines.
 
     Returns:
         The history. Ctrl-C ends training early, after a whole update.
 
     Raises:
-        ValueError: if there is nothing to train on, a number is out of range, or the checkpoint is not
-            of this training.
+        ValueError: if there is nothing to train on, a number is out of range, an example does not fit
+            the model or the loss, or the checkpoint is not of this training; nothing has changed then.
         ArithmeticError: if a loss or a gradient is not finite, or an operation leaves its domain (the
             error of the operation): it tells the example, and the parameters are those before it.
     """
+    data, validation = list(data), list(validation)
     if not data:
         raise ValueError("fit needs at least one example")
     size = len(data) if batch_size is None else batch_size
     if size < 1 or epochs < 1 or (patience is not None and patience < 1):
         raise ValueError(f"epochs, batch_size and patience must be positive: {epochs}, {batch_size}, {patience}")
-    training = _Training(model, optimizer)
+    if clip_norm is not None and not clip_norm > 0.0:
+        raise ValueError(f"clip_norm must be positive, not {clip_norm!r}")
+    _check(model, loss, data, "example")
+    _check(model, loss, validation, "validation example")
+    training = _Training(model, optimizer, clip_norm)
     if checkpoint is not None and Path(checkpoint).exists():
         training.resume(Path(checkpoint))
     history = training.history
     history.ended = "interrupted"
-    shown = progress and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    # A log file keeps what a bar would overwrite.
+    log = progress and not (sys.stderr.isatty() or "ipykernel" in sys.modules)
     first = len(history.losses)
-    bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch", disable=not shown)
+    bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch", disable=log or not progress)
     try:
         with bar, suppress(KeyboardInterrupt):
             for epoch in range(first, epochs):
@@ -116,8 +124,11 @@ def fit(
                 stale = training.note(numbers)
                 if checkpoint is not None:
                     training.save(Path(checkpoint))
-                bar.set_postfix({name: f"{x:.4f}" for name, x in numbers.items()})
+                shown = {name: f"{x:.4f}" for name, x in numbers.items()}
+                bar.set_postfix(shown, refresh=False)
                 bar.update()
+                if log and (epoch + 1) * 10 // epochs > epoch * 10 // epochs:
+                    print(f"epoch {epoch + 1} of {epochs}:", *map(" ".join, shown.items()), file=sys.stderr)
                 if patience is not None and stale >= patience:
                     history.ended = "early"
                     break
@@ -130,16 +141,21 @@ def fit(
     return history
 
 
+def _check(model: Any, loss: Loss, data: Sequence[Example], kind: str) -> None:
+    """Whatever does not fit is an error before anything has changed, not in the middle of an epoch."""
+    for i, example in enumerate(data):
+        _loss_of_example(model, loss, example, f"{kind} {i}")
+
+
 def _mean_loss(model: Any, loss: Loss, data: Sequence[Example]) -> float:
-    with no_grad():
-        return math.fsum(loss(model(x), y).data for x, y in data) / len(data)
+    return math.fsum(loss(model(x), y).data for x, y in data) / len(data)
 
 
 class _Training:
     """A model on its way: what a checkpoint holds."""
 
-    def __init__(self, model: Module, optimizer: Optimizer) -> None:
-        self.model, self.optimizer = model, optimizer
+    def __init__(self, model: Module, optimizer: Optimizer, clip_norm: float | None) -> None:
+        self.model, self.optimizer, self.clip_norm = model, optimizer, clip_norm
         self.rate = optimizer.lr
         self.history = History()
         self.best: dict[str, float] = {}
@@ -155,7 +171,7 @@ class _Training:
         values: list[float] = []
         norms = dict.fromkeys(self.layers, 0.0)
         for batch in drawn:
-            losses = [_loss_of_example(model, loss, example, number) for number, example in batch]
+            losses = [_finite_loss(model, loss, example, number) for number, example in batch]
             objective = fsum(losses) / len(losses)
             if penalty:
                 objective = objective + penalty(model)
@@ -166,6 +182,8 @@ class _Training:
                 if not math.isfinite(norm):
                     raise ArithmeticError(f"the gradient of {name} is not finite: {Graph(objective).first_nonfinite()}")
                 norms[name] += norm / len(drawn)
+            if self.clip_norm is not None:
+                clip_grad_norm_(self.optimizer.params, self.clip_norm)
             self.optimizer.step()
             values += [x.data for x in losses]
         self.norms = norms
@@ -215,16 +233,23 @@ class _Training:
         self.history, self.best, self.rate = history, best, rate
 
 
-def _loss_of_example(model: Any, loss: Loss, example: Example, index: int) -> Value:
+def _loss_of_example(model: Any, loss: Loss, example: Example, name: str) -> Value:
     """The loss of one example; whatever goes wrong says which one it was."""
-    x, y = example
     try:
+        if not isinstance(example, (tuple, list)) or len(example) != 2:
+            raise TypeError(f"an example is a pair of inputs and target, not {example!r}")
+        x, y = example
         value = loss(model(x), y)
-    except (ArithmeticError, ValueError) as error:
-        error.add_note(f"in example {index}")
+        if not isinstance(value, Value):
+            raise TypeError(f"the loss must return a Value, not {type(value).__name__} {value!r}")
+    except Exception as error:
+        error.add_note(f"in {name}")
         raise
-    if not isinstance(value, Value):
-        raise TypeError(f"the loss must return a Value, not {type(value).__name__} {value!r}")
+    return value
+
+
+def _finite_loss(model: Any, loss: Loss, example: Example, index: int) -> Value:
+    value = _loss_of_example(model, loss, example, f"example {index}")
     if not math.isfinite(value.data):
         raise ArithmeticError(f"the loss of example {index} is {value.data}: {Graph(value).first_nonfinite()}")
     return value

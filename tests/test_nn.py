@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from autograd import Graph, Operation, Value, fsum, gradcheck, leaky_relu
+from autograd import Graph, Operation, Value, fsum, gradcheck, leaky_relu, no_grad, sigmoid, tanh
 from nn import (
     MLP,
     SGD,
@@ -350,6 +350,20 @@ def test_metrics_count() -> None:
     assert predict(lambda x: Value(-0.1), None) == 0
     with pytest.raises(ValueError, match="at least one example"):
         accuracy(lambda x: x, [])
+    with pytest.raises(ValueError, match=r"target 0.5 is not the number of a class"):
+        accuracy(lambda x: x, [([1.0, 0.0], 0.5)])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="class 2 is not one of the 2 classes"):
+        confusion(lambda x: x, [([1.0, 0.0, 3.0], 0)], 2)
+
+
+def test_a_single_output_parts_two_classes() -> None:
+    """At a probability of ½, or at a score of 0, also where nothing is recorded; −1 and 1 are classes 0 and 1."""
+    scores = [([-2.0], 0), ([-0.5], 0), ([0.5], 1), ([2.0], 1)]
+    margins = [(x, 2 * y - 1) for x, y in scores]
+    with no_grad():
+        for activation in (sigmoid, tanh, lambda a: a):
+            assert accuracy(lambda x, g=activation: g(Value(x[0])), scores) == 1.0  # type: ignore[misc]
+            assert confusion(lambda x, g=activation: g(Value(x[0])), margins, 2) == [[2, 0], [0, 2]]  # type: ignore[misc]
 
 
 def test_penalties_are_on_weights() -> None:
@@ -376,4 +390,15 @@ def test_losses_refuse_what_does_not_fit() -> None:
     ]
     for make, message in cases:
         with pytest.raises(ValueError, match=message):
+            make()
+    kinds: list[tuple[Any, str]] = [
+        (lambda: squared_error(y[0], None), "squared_error needs a real number, not NoneType None"),  # type: ignore[arg-type]
+        (lambda: squared_error(y, "ab"), "squared_error needs a real number, not str 'ab'"),  # type: ignore[arg-type]
+        (lambda: cross_entropy(y[0], 1), "cross_entropy needs an output for each class, not a single one"),
+        (lambda: hinge(y, 1), "hinge needs a single output, not 2"),
+        (lambda: binary_cross_entropy(y, 1), "binary_cross_entropy needs a single output, not 2"),
+        (lambda: binary_cross_entropy(y[0], "1"), "the target needs a real number, not str '1'"),
+    ]
+    for make, message in kinds:
+        with pytest.raises(TypeError, match=message):
             make()

@@ -4,6 +4,8 @@ import _thread
 import json
 import math
 import random
+import re
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,8 @@ def network(seed: int = 3) -> MLP:
 
 def train(model: MLP, optimizer: Optimizer, epochs: int = 6, **options: Any) -> History:
     """The classifier on the four cases, in batches of 3."""
-    return fit(model, cross_entropy, XOR, optimizer, epochs=epochs, batch_size=3, progress=False, **options)
+    options = {"batch_size": 3, **options}
+    return fit(model, cross_entropy, XOR, optimizer, epochs=epochs, progress=False, **options)
 
 
 def test_history_has_a_number_per_epoch() -> None:
@@ -218,6 +221,77 @@ def test_an_error_names_the_example() -> None:
     assert domain.value.__notes__[-1].startswith("in example ")
     assert "in log(u), u = " in domain.value.__notes__[0]
     assert model.state_dict() == before
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (([1.0], 0), "has 2 inputs, but was given 1"),
+        (([1.0, 2.0], 2), "target 2 is not one of the 2 classes"),
+        (([1.0, 2.0], "iris"), "target 'iris' is not one of the 2 classes"),
+        (([1.0, "x"], 1), "sumprod needs a real number, not str 'x'"),
+        (([1.0, 2.0],), "an example is a pair of inputs and target"),
+        (3, "an example is a pair of inputs and target, not 3"),
+    ],
+)
+@pytest.mark.parametrize("held", ["training", "validation"])
+def test_what_does_not_fit_is_found_before_training(example: Any, message: str, held: str) -> None:
+    """The last of the examples, which is met last, and one to validate with: nothing has been learnt."""
+    model = network()
+    before, seen = model.state_dict(), []
+    data = [*XOR, example]
+    options: dict[str, Any] = {"validation": data} if held == "validation" else {}
+    with pytest.raises((ValueError, TypeError), match=message) as caught:
+        fit(
+            model,
+            cross_entropy,
+            XOR if options else data,
+            SGD(model.parameters(), lr=0.1),
+            epochs=1,
+            batch_size=1,
+            penalty=lambda model: seen.append(1) or l2(model),
+            progress=False,
+            **options,
+        )
+    assert caught.value.__notes__[-1] == ("in validation example 4" if options else "in example 4")
+    assert model.state_dict() == before
+    assert seen == []
+
+
+def test_the_gradient_may_be_clipped() -> None:
+    """A step has at most the length lr · clip_norm; below it, nothing changes."""
+    lengths = []
+    for clip_norm in (1e-3, 1e9, None):
+        model = network()
+        before = [p.data for p in model.parameters()]
+        train(model, SGD(model.parameters(), lr=0.5), epochs=1, batch_size=4, clip_norm=clip_norm)
+        lengths.append(math.dist(before, [p.data for p in model.parameters()]))
+    assert lengths[0] == pytest.approx(0.5e-3, rel=1e-3)
+    assert lengths[1] == lengths[2] > 1e-2
+    with pytest.raises(ValueError, match="clip_norm must be positive, not 0"):
+        train(network(), SGD(model.parameters(), lr=0.5), clip_norm=0.0)
+
+
+def test_a_log_file_gets_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """With loss and metric, and nothing that overwrites; without progress, none."""
+    model = network()
+    for progress in (True, False):
+        optimizer = SGD(model.parameters(), lr=0.1)
+        fit(model, cross_entropy, XOR, optimizer, epochs=25, metric=accuracy, progress=progress)
+        lines = capsys.readouterr().err.splitlines(keepends=True)
+        assert len(lines) == (10 if progress else 0)
+        assert all(re.fullmatch(r"epoch \d+ of 25: loss \d\.\d{4} metric \d\.\d{4}\n", line) for line in lines)
+
+
+def test_a_notebook_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line that is written over again, ending with the last loss."""
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    model = network()
+    history = fit(model, cross_entropy, XOR, SGD(model.parameters(), lr=0.1), epochs=3, metric=accuracy)
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert f"3/3 [00:00<00:00, {shown.rpartition('<00:00, ')[2]}" in shown
+    assert f"loss={history.losses[-1]:.4f}, metric={history.metrics[-1]:.4f}]\n" in shown
 
 
 def test_an_infinite_gradient_stops_training() -> None:
