@@ -392,8 +392,8 @@ def test_losses_refuse_what_does_not_fit() -> None:
         with pytest.raises(ValueError, match=message):
             make()
     kinds: list[tuple[Any, str]] = [
-        (lambda: squared_error(y[0], None), "squared_error needs a real number, not NoneType None"),  # type: ignore[arg-type]
-        (lambda: squared_error(y, "ab"), "squared_error needs a real number, not str 'ab'"),  # type: ignore[arg-type]
+        (lambda: squared_error(y[0], None), "squared_error needs a real number, not NoneType None"),
+        (lambda: squared_error(y, "ab"), "squared_error needs a real number, not str 'ab'"),
         (lambda: cross_entropy(y[0], 1), "cross_entropy needs an output for each class, not a single one"),
         (lambda: hinge(y, 1), "hinge needs a single output, not 2"),
         (lambda: binary_cross_entropy(y, 1), "binary_cross_entropy needs a single output, not 2"),

@@ -29,7 +29,7 @@ ORDER = {
     for package, names in {
         "autograd": "files ieee operations symbol algorithms context value graph calculus kinks",
         "nn": "module initializers layers losses metrics optimizers schedules data training storage health",
-        "viz": "text diagram dot derivation",
+        "viz": "palette text diagram dot derivation",
     }.items()
 }
 

@@ -241,6 +241,11 @@ def test_what_does_not_fit_is_found_before_training(example: Any, message: str, 
     before, seen = model.state_dict(), []
     data = [*XOR, example]
     options: dict[str, Any] = {"validation": data} if held == "validation" else {}
+
+    def penalty(model: Any) -> Value:
+        seen.append(1)
+        return l2(model)
+
     with pytest.raises((ValueError, TypeError), match=message) as caught:
         fit(
             model,
@@ -249,7 +254,7 @@ def test_what_does_not_fit_is_found_before_training(example: Any, message: str, 
             SGD(model.parameters(), lr=0.1),
             epochs=1,
             batch_size=1,
-            penalty=lambda model: seen.append(1) or l2(model),
+            penalty=penalty,
             progress=False,
             **options,
         )

@@ -12,14 +12,8 @@ import graphviz
 
 from autograd import Graph, Value, files
 from viz.diagram import Card, Diagram, Ribbon, gradient_flow
+from viz.palette import FILL, HAIRLINE, INK, MUTED, NUMBER, RIBBON, STROKE
 
-# One rule: ink is forward, colour is backward. Blue and vermilion are from Okabe & Ito's palette
-# for all kinds of colour vision; text in them is darker, for contrast.
-INK, MUTED, HAIRLINE = "#1B2430", "#5B6773", "#D5DCE4"
-RIBBON = {1: "#0072B2", -1: "#D55E00", 0: "#9AA4AF"}
-NUMBER = {1: "#005F99", -1: "#B84A00", 0: "#6B7785"}
-FILL = {"input": "#EAF0F6", "parameter": "#FFF4D1", "constant": "#FFFFFF", "output": "#FFFFFF", "": "#FFFFFF"}
-STROKE = {"input": "#8FA1B3", "parameter": "#C79A12", "constant": "#D5DCE4", "output": INK, "": "#8FA1B3"}
 FORMATS = ("svg", "png", "pdf", "dot")
 
 

@@ -1,0 +1,39 @@
+"""The colours of every picture: ink is forward, colour is backward.
+
+Blue and vermilion are from Okabe & Ito's palette for all kinds of colour vision. In text they are
+darker, for a contrast of at least 4.5 : 1 on white.
+"""
+
+from __future__ import annotations
+
+INK, MUTED, HAIRLINE = "#1B2430", "#5B6773", "#D5DCE4"
+PAPER, CELL = "#FFFFFF", "#F3F5F8"
+#: Of gradients, by their sign: as ribbons, and as text.
+RIBBON = {1: "#0072B2", -1: "#D55E00", 0: "#9AA4AF"}
+NUMBER = {1: "#005F99", -1: "#B84A00", 0: "#6B7785"}
+#: Of cards, by their role.
+FILL = {"input": "#EAF0F6", "parameter": "#FFF4D1", "constant": PAPER, "output": PAPER, "": PAPER}
+STROKE = {"input": "#8FA1B3", "parameter": "#C79A12", "constant": HAIRLINE, "output": INK, "": "#8FA1B3"}
+#: Of the tags that warn: text and fill.
+AMBER, AMBER_FILL = "#7A5200", "#FCE3A4"
+
+#: What each becomes on a dark page.
+DARK = {
+    INK: "#E8EDF2",
+    MUTED: "#A3AFBB",
+    HAIRLINE: "#3A444F",
+    PAPER: "#1E252D",
+    CELL: "#29323C",
+    RIBBON[1]: "#3FA7E0",
+    RIBBON[-1]: "#FF8A3D",
+    RIBBON[0]: "#76828E",
+    NUMBER[1]: "#6CC0F0",
+    NUMBER[-1]: "#FF9D57",
+    NUMBER[0]: "#95A1AD",
+    FILL["input"]: "#243240",
+    FILL["parameter"]: "#3A3115",
+    STROKE["input"]: "#607284",
+    STROKE["parameter"]: "#A8820F",
+    AMBER: "#F5C451",
+    AMBER_FILL: "#4A3A10",
+}
