@@ -151,6 +151,6 @@ def backward(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
 _one_sweep_at_a_time = threading.RLock()
 
 
-def assign(nodes: Iterable[Value], slot: str, values: Iterable[Any]) -> None:
-    """Set a slot of every node, all or none: one call of C code, which no KeyboardInterrupt can cut in two."""
-    deque(map(setattr, nodes, repeat(slot), values), maxlen=0)
+def assign(objects: Iterable[Any], slots: str | Iterable[str], values: Iterable[Any]) -> None:
+    """Set an attribute of every object, all or none: one call of C code, which no KeyboardInterrupt can cut in two."""
+    deque(map(setattr, objects, repeat(slots) if isinstance(slots, str) else slots, values), maxlen=0)

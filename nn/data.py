@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import difflib
 import io
 import itertools
 import math
@@ -15,7 +14,10 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import SupportsIndex, TypeVar
+from typing import TypeVar
+
+from autograd.operations import real
+from nn.checks import nearest, positive, whole
 
 T = TypeVar("T")
 Example = tuple[list[float], T]
@@ -105,7 +107,7 @@ def blobs(n: int, *, centers: int = 3, std: float = 0.5, seed: int = 0) -> Class
     >>> blobs(2, centers=1, std=0.0)
     [([2.0, 0.0], 0), ([2.0, 0.0], 0)]
     """
-    _whole("centers", centers, 1)
+    whole("centers", centers, 1)
     return _around(lambda c, j, count: _polar(2.0, 2.0 * math.pi * c / centers), n, centers, "std", std, seed)
 
 
@@ -115,16 +117,10 @@ def _polar(r: float, angle: float) -> tuple[float, float]:
 
 def _around(place: _Place, n: int, k: int, name: str, std: float, seed: int) -> Classified:
     """The k classes in turn, each example at its place but for Gaussian noise."""
-    _whole("n", n, k)
-    if not 0.0 <= std < math.inf:
-        raise ValueError(f"{name} must be 0 or positive, not {std!r}")
+    whole("n", n, k)
+    positive(name, std, or_zero=True)
     rng, counts = random.Random(seed), [len(range(c, n, k)) for c in range(k)]
     return [([rng.gauss(v, std) for v in place(i % k, i // k, counts[i % k])], i % k) for i in range(n)]
-
-
-def _whole(name: str, given: int, least: int) -> None:
-    if not isinstance(given, SupportsIndex) or given < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, not {given!r}")
 
 
 def xor() -> Classified:
@@ -148,7 +144,7 @@ def symmetry(bits: int = 6) -> Classified:
     >>> symmetry(2)
     [([0.0, 0.0], 1), ([0.0, 1.0], 0), ([1.0, 0.0], 0), ([1.0, 1.0], 1)]
     """
-    _whole("bits", bits, 2)
+    whole("bits", bits, 2)
     return [(list(x), int(x == x[::-1])) for x in itertools.product((0.0, 1.0), repeat=bits)]
 
 
@@ -186,17 +182,20 @@ def load_csv(path: str | Path, *, target: str, classes: Sequence[str] | None = N
     (top, header), *rows = _records(path)
     if header.count(target) != 1:
         found = "two columns are" if target in header else "no column is"
-        raise ValueError(f"{top}: {found} called {target!r}{_nearest(target, header)}")
+        fields = "; fields must be separated by commas" if len(header) == 1 else nearest(target, header)
+        raise ValueError(f"{top}: {found} called {target!r}{fields}")
     for place, row in rows:
         if len(row) != len(header):
             column = min(len(row), len(header)) + 1
             raise ValueError(f"{place}, column {column}: the row has {len(row)} fields, but the header {len(header)}")
     at = header.index(target)
     labels = sorted({row[at] for _, row in rows} - {""}) if classes is None else [str(x) for x in classes]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f"classes must differ: {labels}")
     examples = []
     for place, row in rows:
         if row[at] not in labels:
-            raise ValueError(f"{place}, column {target!r}: no label is {row[at]!r}{_nearest(row[at], labels)}")
+            raise ValueError(f"{place}, column {target!r}: no label is {row[at]!r}{nearest(row[at], labels)}")
         inputs = [_number(row[j], place, header[j]) for j in range(len(row)) if j != at]
         examples.append((inputs, labels.index(row[at])))
     return examples, labels
@@ -221,11 +220,6 @@ def _records(path: str | Path) -> list[tuple[str, list[str]]]:
     if len(records) < 2:
         raise ValueError(f"{place}: the file ends here, but needs a header and at least one row below it")
     return records
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else f"; choose from {', '.join(map(repr, names))}"
 
 
 def _number(field: str, place: str, column: str) -> float:
@@ -281,8 +275,7 @@ class Standardizer:
     def __init__(self, data: Sequence[tuple[Sequence[float], object]]) -> None:
         if not data:
             raise ValueError("Standardizer needs at least one example")
-        _check(data, len(data[0][0]))
-        columns = list(zip(*(x for x, _ in data), strict=True))
+        columns = list(zip(*_inputs(data, len(data[0][0])), strict=True))
         self.means, self.deviations = list(map(statistics.mean, columns)), list(map(statistics.pstdev, columns))
         if 0.0 in self.deviations:
             j = self.deviations.index(0.0)
@@ -290,19 +283,27 @@ class Standardizer:
 
     def __call__(self, data: Sequence[tuple[Sequence[float], T]]) -> list[Example[T]]:
         """The examples with standardised inputs."""
-        _check(data, len(self.means))
-        return [([(v - m) / s for v, m, s in zip(x, self.means, self.deviations, strict=True)], y) for x, y in data]
+        return self._moved(data, lambda v, m, s: (v - m) / s)
 
     def inverse(self, data: Sequence[tuple[Sequence[float], T]]) -> list[Example[T]]:
         """The examples with the inputs that they had before."""
-        _check(data, len(self.means))
-        return [([z * s + m for z, m, s in zip(x, self.means, self.deviations, strict=True)], y) for x, y in data]
+        return self._moved(data, lambda z, m, s: z * s + m)
+
+    def _moved(
+        self, data: Sequence[tuple[Sequence[float], T]], move: Callable[[float, float, float], float]
+    ) -> list[Example[T]]:
+        inputs = _inputs(data, len(self.means))
+        moved = ([*map(move, x, self.means, self.deviations)] for x in inputs)
+        return [(x, y) for x, (_, y) in zip(moved, data, strict=True)]
 
 
-def _check(data: Sequence[tuple[Sequence[float], object]], width: int) -> None:
-    for i, (x, _) in enumerate(data):
+def _inputs(data: Sequence[tuple[Sequence[float], object]], width: int) -> list[list[float]]:
+    """The inputs of examples, as floats."""
+    inputs = [[real(v, f"input {j} of example {i}") for j, v in enumerate(x)] for i, (x, _) in enumerate(data)]
+    for i, x in enumerate(inputs):
         if len(x) != width or not all(map(math.isfinite, x)):
             raise ValueError(f"example {i} must have {width} finite inputs, not {x!r}")
+    return inputs
 
 
 def batches(data: Sequence[T], size: int, *, rng: random.Random | None = None) -> Iterator[list[T]]:
@@ -319,7 +320,7 @@ def batches(data: Sequence[T], size: int, *, rng: random.Random | None = None) -
     >>> list(batches([1, 2, 3, 4, 5], 2))
     [[1, 2], [3, 4], [5]]
     """
-    _whole("size", size, 1)
+    whole("size", size, 1)
     examples = list(data)
     if rng is not None:
         rng.shuffle(examples)

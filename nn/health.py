@@ -6,12 +6,15 @@ import functools
 import itertools
 import math
 import operator
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autograd import Graph, Value, fsum
 from autograd.algorithms import assign
-from nn.layers import MLP, Layer
+from autograd.context import recorded
+from nn.layers import Layer
+from nn.module import Module
 from nn.training import Example, Loss
 
 SATURATED = 0.05  # a fifth of the sigmoid's steepest slope, 1/4
@@ -57,7 +60,7 @@ class Health(NamedTuple):
         return str(self)
 
 
-def health(model: MLP, loss: Loss, batch: Sequence[Example]) -> Health:
+def health(model: Any, loss: Loss, batch: Sequence[Example]) -> Health:
     """How the layers of a network fare on a batch: gradients, dead and saturated units, pre-activations.
 
     The gradient is that of the mean loss, (1/m) Σ L(f(x), y); on its way to a layer it is multiplied
@@ -66,7 +69,7 @@ def health(model: MLP, loss: Loss, batch: Sequence[Example]) -> Health:
     graph, as the partials recorded between a unit's pre-activation and its output.
 
     Args:
-        model: the network.
+        model: the network, with any :class:`Layer` among its parts.
         loss: called with the model's output and the example's target.
         batch: examples, pairs of inputs and target.
 
@@ -74,50 +77,72 @@ def health(model: MLP, loss: Loss, batch: Sequence[Example]) -> Health:
         A row per layer. Every ``grad`` is left alone.
 
     Raises:
-        ValueError: if the batch is empty.
+        ValueError: if the batch is empty, or the model has no layer.
 
+    >>> import nn
     >>> from nn import half_squared_error
     >>> from nn.initializers import constant
-    >>> model = MLP(1, [2, 1], init=constant(1.0), bias_init=constant(-2.0))
+    >>> model = nn.MLP(1, [2, 1], init=constant(1.0), bias_init=constant(-2.0))
     >>> health(model, half_squared_error, [([1.0], 0.0), ([1.5], 0.0)])
     layer  mean |grad|      norm           dead    saturated  pre-activations
     h1        0.00e+00  0.00e+00  2 of 2 (100%)  0 of 2 (0%)        -1 … -0.5
     out       6.67e-01  2.00e+00    0 of 1 (0%)  0 of 1 (0%)          -2 … -2
     """
     _need_examples("health", batch)
-    outputs = [model(x) for x, _ in batch]
-    losses = [loss(output, target) for output, (_, target) in zip(outputs, batch, strict=True)]
-    seen = [{node.label: node for node in Graph(*(y if isinstance(y, list) else [y]))} for y in outputs]
+    layers = [held for held in model.modules() if isinstance(held, Layer)]
+    if not layers:
+        raise ValueError(f"health looks at layers, and there is none in {model!r}")
+    with recorded():
+        outputs = [model(x) for x, _ in batch]
+        losses = [loss(output, target) for output, (_, target) in zip(outputs, batch, strict=True)]
+        mean = fsum(losses) / len(losses)
     parameters = model.parameters()
-    grads = dict(zip(parameters, _gradient(fsum(losses) / len(losses), parameters), strict=True))
-    return Health(tuple(_layer_health(layer, grads, seen) for layer in model.layers))
+    grads = dict(zip(parameters, _gradient(mean, parameters), strict=True))
+    units = defaultdict(list)
+    for node in Graph(mean, *itertools.chain(*[y if isinstance(y, list) else [y] for y in outputs])):
+        units[node.label].append(node)
+    return Health(tuple(_layer_health(layer, grads, units) for layer in layers))
 
 
-def _layer_health(layer: Layer, grads: dict[Value, float], seen: Sequence[dict[str, Value]]) -> LayerHealth:
+def _layer_health(layer: Layer, grads: dict[Value, float], units: dict[str, list[Value]]) -> LayerHealth:
     sizes = [abs(grads[p]) for p in layer.parameters()]
     slopes, preactivations = [], []
     for neuron in layer.neurons:
-        outputs = [nodes[neuron.name] for nodes in seen]
-        # A linear unit's output is its pre-activation, which then goes by the name of the unit.
-        units = [nodes.get(f"{neuron.name}.a", h) for nodes, h in zip(seen, outputs, strict=True)]
-        slopes.append([abs(_slope(h, a)) for h, a in zip(outputs, units, strict=True)])
-        preactivations += [a.data for a in units]
+        found = [_unit(h, neuron.name, layer.name) for h in units[neuron.name]]
+        slopes.append([abs(slope) for slope, _ in found])
+        preactivations += [a for _, a in found]
     dead = sum(not any(unit) for unit in slopes)
     small = sum(all(slope < SATURATED for slope in unit) for unit in slopes)
     counts = len(slopes), dead, small - dead
     mean, norm = math.fsum(sizes) / len(sizes), math.hypot(*sizes)
-    return LayerHealth(layer.name, mean, norm, *counts, min(preactivations), max(preactivations))
+    low, high = min(preactivations, default=math.nan), max(preactivations, default=math.nan)
+    return LayerHealth(layer.name, mean, norm, *counts, low, high)
 
 
-def _slope(h: Value, a: Value) -> float:
-    """∂h/∂a through the nodes in the unit's scope; of an activation that is one row, that is its partial."""
-    if h is a:
-        return 1.0
-    parents = zip(h.parents, h.partials, strict=True)
-    return math.fsum(partial * _slope(parent, a) for parent, partial in parents if parent.scope.startswith(a.scope))
+def _unit(h: Value, name: str, layer: str) -> tuple[float, float]:
+    """The slope ∂h/∂a of a unit's activation and its pre-activation a, from the nodes between them.
+
+    They are in the layer's scope; of an activation that is one row, the slope is that row's partial.
+    """
+    scope = h.scope[: h.scope.rindex(layer) + len(layer)]
+    found: list[Value] = []
+
+    @functools.cache
+    def slope(node: Value) -> float:
+        if node.label.endswith(".a"):  # of another unit, in a softmax
+            if node.label == f"{name}.a":
+                found.append(node)
+                return 1.0
+            return 0.0
+        parents = zip(node.parents, node.partials, strict=True)
+        return math.fsum([k * slope(parent) for parent, k in parents if parent.op and parent.scope.startswith(scope)])
+
+    through = slope(h)
+    # A linear unit's output is its pre-activation, which then goes by the name of the unit.
+    return (through, found[0].data) if found else (1.0, h.data)
 
 
-def batch_gradient(model: MLP, loss: Loss, batch: Sequence[Example]) -> list[float]:
+def batch_gradient(model: Module, loss: Loss, batch: Sequence[Example]) -> list[float]:
     """The gradient of the sum of the examples' losses, as the sum of their gradients.
 
         ∇ Σ L(f(x), y)  =  Σ ∇ L(f(x), y)
@@ -136,8 +161,9 @@ def batch_gradient(model: MLP, loss: Loss, batch: Sequence[Example]) -> list[flo
     Raises:
         ValueError: if the batch is empty.
 
+    >>> import nn
     >>> from nn import half_squared_error
-    >>> model = MLP(1, [1], bias=False, init=lambda rng, nin, nout: 3.0)
+    >>> model = nn.MLP(1, [1], bias=False, init=lambda rng, nin, nout: 3.0)
     >>> batch_gradient(model, half_squared_error, [([1.0], 0.0), ([2.0], 0.0)])
     [15.0]
     """
@@ -145,7 +171,7 @@ def batch_gradient(model: MLP, loss: Loss, batch: Sequence[Example]) -> list[flo
     return _sum(_gradients(model, loss, batch))
 
 
-def minibatch_gradients(model: MLP, loss: Loss, data: Sequence[Example], size: int) -> list[list[float]]:
+def minibatch_gradients(model: Module, loss: Loss, data: Sequence[Example], size: int) -> list[list[float]]:
     """The gradients of the sums of losses of all mini-batches S of a size, out of the data T.
 
         E_S[∇E(W; S)]  =  |S|/|T| ∇E(W)
@@ -165,8 +191,9 @@ def minibatch_gradients(model: MLP, loss: Loss, data: Sequence[Example], size: i
     Raises:
         ValueError: if there is no mini-batch of that size, or there are more than 10,000.
 
+    >>> import nn
     >>> from nn import half_squared_error
-    >>> model = MLP(1, [1], bias=False, init=lambda rng, nin, nout: 1.0)
+    >>> model = nn.MLP(1, [1], bias=False, init=lambda rng, nin, nout: 1.0)
     >>> minibatch_gradients(model, half_squared_error, [([1.0], 0.0), ([2.0], 0.0), ([3.0], 0.0)], 2)
     [[5.0], [10.0], [13.0]]
     """
@@ -184,7 +211,7 @@ def _need_examples(name: str, examples: Sequence[Example]) -> None:
         raise ValueError(f"{name} needs at least one example")
 
 
-def _gradients(model: MLP, loss: Loss, examples: Sequence[Example]) -> Iterator[list[float]]:
+def _gradients(model: Any, loss: Loss, examples: Sequence[Example]) -> Iterator[list[float]]:
     parameters = model.parameters()
     return (_gradient(loss(model(x), target), parameters) for x, target in examples)
 

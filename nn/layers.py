@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
+import functools
+import math
 import random
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, Unpack
 
 from autograd import Value, exp, logsumexp, name_scope, sumprod
-from autograd.operations import Operation, table
+from autograd.operations import real, table
+from nn import initializers
+from nn.checks import nearest, whole
 from nn.initializers import Initializer, fan_in, zeros
 from nn.module import Module
 
@@ -30,8 +33,8 @@ def activation_named(name: str) -> Activation:
     """The activation function of that name.
 
     Args:
-        name: ``"linear"``, or any row of the table with one operand; further operands in brackets, as in
-            ``"leaky_relu(0.2)"``.
+        name: ``"linear"``, or any row of the table with one operand; further ones, which have defaults, in
+            brackets, as in ``"leaky_relu(0.2)"``.
 
     Raises:
         ValueError: if there is none; it suggests the nearest.
@@ -45,22 +48,19 @@ def activation_named(name: str) -> Activation:
     row, options = found.groups() if found else (name, None)
     if row == "linear" and not options:
         return lambda a: a
+    rows = {name: op for name, op in table.items() if not op.nary and len(op.partials) - len(op.defaults) == 1}
+    if row not in rows:
+        raise ValueError(f"no activation is called {name!r}{nearest(row, ['linear', 'softmax', *rows])}")
+    op = rows[row]
     try:
-        operands = [float(x) for x in options.split(",")] if options else []
+        operands = [real(float(x), name) for x in options.split(",")] if options else []
     except ValueError:
-        raise ValueError(f"the operands of {name!r} must be numbers, such as in 'leaky_relu(0.2)'") from None
-    fitting = {op.name: op for op in table.values() if _operands_left(op) <= len(operands) < len(op.partials)}
-    if row not in fitting:
-        near = difflib.get_close_matches(row, ["linear", *fitting], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f": choose from linear, {', '.join(sorted(fitting))}"
-        raise ValueError(f"no activation is called {name!r}{hint}")
-    op = fitting[row]
+        operands = [math.nan]
+    if not all(map(math.isfinite, operands)):
+        raise ValueError(f"the operands of {name!r} must be numbers, such as in 'leaky_relu(0.2)'")
+    if len(operands) > len(op.defaults):
+        raise ValueError(f"{row} takes {len(op.defaults) or 'nothing'} besides its input, not {options!r}")
     return lambda a: op(a, *operands)
-
-
-def _operands_left(op: Operation) -> int:
-    """How many operands a row needs besides the first; more than any name can give for columns."""
-    return len(op.partials) if op.nary else len(op.partials) - len(op.defaults) - 1
 
 
 def softmax(a: Sequence[Value | float]) -> list[Value]:
@@ -80,13 +80,13 @@ class Neuron(Module):
         nin: the number of inputs.
         activation: g: a name, such as ``"tanh"`` or ``"leaky_relu(0.2)"``, or a function.
         bias: whether there is a b; ``"input"`` makes it the weight of an extra input that is always 1
-            (Rumelhart, Hinton & Williams 1986).
+            (Rumelhart, Hinton & Williams 1986), in everything a weight like the others.
         init: where the weights come from; see ``nn.initializers``.
         bias_init: where the bias comes from.
         expand: whether every product and every sum is a node of its own, as one draws it.
         name: labels the nodes: ``h1[3].w[2]``, ``h1[3].b``, pre-activation ``h1[3].a``, output ``h1[3]``.
         nout: the number of neurons in the layer, for initialisers that ask.
-        rng: what the initialisers draw from.
+        rng: what the initialisers draw from; a generator common to all, if left out.
 
     >>> neuron = Neuron(2, "tanh", name="n", rng=random.Random(0))
     >>> neuron
@@ -108,16 +108,21 @@ class Neuron(Module):
         nout: int = 1,
         rng: random.Random | None = None,
     ) -> None:
-        if nin < 1:
-            raise ValueError(f"a neuron needs at least one input, not {nin}")
-        rng = rng or random.Random(0)
+        nin = whole("nin", nin)
+        if bias not in (True, False, "input"):
+            raise ValueError(f"bias must be True, False or 'input', not {bias!r}")
+        if bias is not True and bias_init is not zeros:
+            raise ValueError(f"with bias={bias!r}, there is no b that bias_init could set")
+        if not callable(activation) and not isinstance(activation, str):
+            raise TypeError(f"activation must be a name, such as 'tanh', or a function, not {activation!r}")
+        draw = functools.partial(_drawn, rng=rng or _rng, nin=nin, nout=nout)
         self.name, self.expand, self.bias = name, expand, bias
         self.activation = activation
         self._g = activation_named(activation) if isinstance(activation, str) else activation
         inputs = nin + (bias == "input")
         with name_scope(name):
-            self.w = [Value(init(rng, nin, nout), label=f"{name}.w[{j}]") for j in range(inputs)]
-            self.b = Value(bias_init(rng, nin, nout), label=f"{name}.b") if bias is True else None
+            self.w = [Value(draw(init), label=f"{name}.w[{j}]") for j in range(inputs)]
+            self.b = Value(draw(bias_init), label=f"{name}.b") if bias is True else None
 
     @property
     def nin(self) -> int:
@@ -137,14 +142,22 @@ class Neuron(Module):
 
     def preactivation(self, x: Sequence[Value | float]) -> Value:
         """a = w · x + b."""
-        if len(x) != self.nin:
-            raise ValueError(f"{self.name} has {self.nin} inputs, but was given {len(x)}")
+        try:
+            given = len(x)
+        except TypeError:
+            raise TypeError(f"{self.name} takes a list of {self.nin} inputs, not {x!r}") from None
+        if given != self.nin:
+            raise ValueError(f"{self.name} has {self.nin} inputs, but was given {given}")
         if self.bias == "input":
             x = [*x, 1.0]
         if self.expand:
-            a = self.w[0] * x[0]
-            for w, v in zip(self.w[1:], x[1:], strict=True):
-                a = a + w * v
+            products = [w * v for w, v in zip(self.w, x, strict=True)]
+            for j, product in enumerate(products):
+                product.label = f"{self.name}.wx[{j}]"
+            a = products[0]
+            for j, product in enumerate(products[1:], start=2):
+                a = a + product
+                a.label = f"{self.name}.wx[:{j}]"
         else:
             a = sumprod(self.w, x)
         if self.b is not None:
@@ -154,7 +167,28 @@ class Neuron(Module):
         return a
 
     def _described(self) -> str:
-        return f"Neuron({self.nin}, {self.activation!r})"
+        return f"Neuron({self.nin}, {self._options()})"
+
+    def _options(self) -> str:
+        name = self.activation if isinstance(self.activation, str) else getattr(self.activation, "__qualname__", "…")
+        bias = "" if self.bias is True else f", bias={self.bias!r}"
+        return f"{name!r}{bias}{', expand=True' if self.expand else ''}"
+
+
+#: What those draw from that are given no generator, so that they differ.
+_rng = random.Random(0)
+
+
+def _drawn(init: Initializer, rng: random.Random, nin: int, nout: int) -> float:
+    """The number an initialiser gives."""
+    if not callable(init):
+        names = ", ".join(name for name in vars(initializers) if name.endswith(("form", "normal")))
+        raise TypeError(f"an initialiser is one of nn.initializers, such as {names}, not {init!r}")
+    try:
+        return real(init(rng, nin, nout), "a weight")
+    except TypeError as error:
+        error.add_note(f"from the initialiser {init!r}: some are made by a call, such as uniform(-0.3, 0.3)")
+        raise
 
 
 class Layer(Module):
@@ -165,7 +199,7 @@ class Layer(Module):
         nout: the number of neurons.
         activation: g; ``"softmax"`` is over all the neurons of the layer.
         name: the neurons are called ``name[0]``, ``name[1]``, ….
-        rng: what the initialisers draw from.
+        rng: what the initialisers draw from; a generator common to all, if left out.
         options: of every :class:`Neuron`: ``bias``, ``init``, ``bias_init`` and ``expand``.
 
     >>> layer = Layer(2, 3, "softmax", name="out", rng=random.Random(0))
@@ -183,25 +217,38 @@ class Layer(Module):
         rng: random.Random | None = None,
         **options: Unpack[NeuronOptions],
     ) -> None:
-        if nout < 1:
-            raise ValueError(f"a layer needs at least one neuron, not {nout}")
-        rng = rng or random.Random(0)
+        nout = whole("nout", nout)
         self.name, self.activation = name, activation
         each = "linear" if activation == "softmax" else activation
         self.neurons = [Neuron(nin, each, name=f"{name}[{j}]", nout=nout, rng=rng, **options) for j in range(nout)]
 
     def __call__(self, x: Sequence[Value | float]) -> list[Value]:
-        """The outputs for one example."""
+        """The outputs for one example, a list even of a single one."""
         if self.activation != "softmax":
             return [neuron(x) for neuron in self.neurons]
+        a = []
+        for neuron in self.neurons:
+            with name_scope(neuron.name):
+                a.append(neuron.preactivation(x))
         with name_scope(self.name):
-            outputs = softmax([neuron.preactivation(x) for neuron in self.neurons])
+            outputs = softmax(a)
         for neuron, h in zip(self.neurons, outputs, strict=True):
             h.label = neuron.name
+            if h.parents:  # none within no_grad
+                (log_p,) = h.parents
+                log_p.label, log_p.parents[1].label = f"{neuron.name}.log", f"{self.name}.logsumexp"
         return outputs
 
+    @property
+    def nin(self) -> int:
+        """The number of inputs."""
+        return self.neurons[0].nin
+
     def _described(self) -> str:
-        return f"Layer({self.neurons[0].nin}, {len(self.neurons)}, {self.activation!r})"
+        options = self.neurons[0]._options()
+        if self.activation == "softmax":
+            options = options.replace("linear", "softmax")
+        return f"Layer({self.nin}, {len(self.neurons)}, {options})"
 
 
 class MLP(Module):
@@ -210,7 +257,7 @@ class MLP(Module):
     Args:
         nin: the number of inputs.
         nouts: the number of neurons in each layer; the last is the output.
-        activation: of the hidden layers: a row of the table with one operand, by name, or a function.
+        activation: of the hidden layers: a row of the table by name, such as ``"leaky_relu(0.2)"``, or a function.
         output: of the last layer; ``"linear"`` leaves logits, ``"softmax"`` gives probabilities.
         seed: the same seed gives the same weights.
         options: of every :class:`Neuron`: ``bias``, ``init``, ``bias_init`` and ``expand``.
@@ -235,11 +282,8 @@ class MLP(Module):
         seed: int = 0,
         **options: Unpack[NeuronOptions],
     ) -> None:
-        if not nouts:
-            raise ValueError("MLP needs the sizes of its layers, such as [8, 3]")
-        #: What a file has to say to build the network again; the parameters replace what was drawn.
-        self.architecture = {"nin": nin, "nouts": list(nouts), "activation": activation, "output": output}
-        self.architecture |= {"bias": options.get("bias", True), "expand": options.get("expand", False)}
+        if not isinstance(nouts, Sequence) or isinstance(nouts, str) or not nouts:
+            raise ValueError(f"nouts must be a list of the layers' sizes, such as [8, 3], not {nouts!r}")
         rng = random.Random(seed)
         names = [f"h{j}" for j in range(1, len(nouts))] + ["out"]
         kinds = [activation] * (len(nouts) - 1) + [output]

@@ -7,6 +7,7 @@ it takes a batch: a list of outputs and a list of targets.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ def _reducible(loss: Callable[[Any, Any], Value]) -> Callable[..., Value]:
         if reduction not in ("mean", "sum"):
             raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
         if len(outputs) != len(targets) or not outputs:
-            raise ValueError(f"{loss.__name__} needs a target for each output, not {len(targets)} for {len(outputs)}")
+            raise ValueError(f"{loss.__name__} needs a target for each output: {_count(outputs, targets)}")
         losses = [loss(output, target) for output, target in zip(outputs, targets, strict=True)]
         return fsum(losses) / len(losses) if reduction == "mean" else fsum(losses)
 
@@ -39,9 +40,13 @@ def _reducible(loss: Callable[[Any, Any], Value]) -> Callable[..., Value]:
 def _pairs(output: Output, target: Output, name: str) -> tuple[list[Value | float], list[Value | float]]:
     """Output and target as lists of the same length; a single number is a list of one."""
     ys, ds = _numbers(output, name), _numbers(target, name)
-    if len(ys) != len(ds):
-        raise ValueError(f"{name} needs a target for each output, not {len(ds)} for {len(ys)}")
+    if len(ys) != len(ds) or not ys:
+        raise ValueError(f"{name} needs a target for each output: {_count(ys, ds)}")
     return ys, ds
+
+
+def _count(outputs: Sequence[Any], targets: Sequence[Any]) -> str:
+    return f"outputs: {len(outputs)}, targets: {len(targets)}"
 
 
 def _numbers(given: Output, name: str) -> list[Value | float]:
@@ -143,6 +148,8 @@ def cross_entropy_from_probabilities(probabilities: Sequence[Value], target: Seq
     0.9163
     """
     ps, ys = _pairs(probabilities, target, "cross_entropy_from_probabilities")
+    if not all(y >= 0.0 for y in ys) or not math.isclose(math.fsum(map(float, ys)), 1.0, abs_tol=1e-6):
+        raise ValueError(f"target {target!r} is not a distribution: its numbers must be 0 or positive, with sum 1")
     return -fsum([y * log(p) for p, y in zip(ps, ys, strict=True) if y])
 
 

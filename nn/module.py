@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 
-from autograd import Value
+from autograd import Constant, Value
 from autograd.algorithms import assign
 from autograd.operations import real
 
 
 class Module:
-    """A function with parameters: the Values, lists and Modules among its attributes.
+    """A function with parameters: the leaves among its attributes, also in lists, dictionaries and Modules.
 
     A parameter that is reached in two ways is one parameter, and goes by the first name.
 
@@ -25,11 +26,11 @@ class Module:
 
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
         """Every parameter once, with its path, in the order of the attributes."""
-        seen: set[Value] = set()
-        for name, parameter in _named("", self):
-            if parameter not in seen:
-                seen.add(parameter)
-                yield name, parameter
+        return ((name, held) for name, held in _held("", self, set()) if isinstance(held, Value))
+
+    def modules(self) -> list[Module]:
+        """This module, and those it is made of."""
+        return [held for _, held in _held("", self, set()) if isinstance(held, Module)]
 
     def parameters(self) -> list[Value]:
         """Every parameter once."""
@@ -71,19 +72,29 @@ class Module:
         assign(named.values(), "_data", [real(state[name], f"parameter {name}") for name in named])
 
     def _described(self) -> str:
-        return f"{type(self).__name__}()"
+        parts = [(name, held) for name, held in _held("", self, set(), depth=1) if held is not self]
+        lines = [f"  ({name}): {held!r}".replace("\n", "\n  ") for name, held in parts if isinstance(held, Module)]
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
     def __repr__(self) -> str:
         count = len(self.parameters())
         return f"{self._described()}  # {count} parameter{'' if count == 1 else 's'}"
 
 
-def _named(path: str, held: object) -> Iterator[tuple[str, Value]]:
+def _held(path: str, held: object, seen: set[int], depth: int = sys.maxsize) -> Iterator[tuple[str, Value | Module]]:
+    """Every parameter and every module once, in the order of the attributes, down to a depth of modules."""
+    if isinstance(held, (Value, Module)):
+        if id(held) in seen or isinstance(held, Constant):
+            return
+        seen.add(id(held))
     if isinstance(held, Value):
-        yield path, held
+        if held.op is None:  # a result that a module remembers is not a parameter
+            yield path, held
     elif isinstance(held, Module):
-        for name, attribute in vars(held).items():
-            yield from _named(f"{path}.{name}" if path else name, attribute)
-    elif isinstance(held, (list, tuple)):
-        for j, item in enumerate(held):
-            yield from _named(f"{path}[{j}]", item)
+        yield path, held
+        if depth:
+            for name, attribute in vars(held).items():
+                yield from _held(f"{path}.{name}" if path else name, attribute, seen, depth - 1)
+    elif isinstance(held, (list, tuple, dict)):
+        for key, item in held.items() if isinstance(held, dict) else enumerate(held):
+            yield from _held(f"{path}[{key!r}]", item, seen, depth)

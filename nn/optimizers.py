@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
-from autograd import Value
+from autograd import Constant, Value
 from autograd.algorithms import assign
+from nn.checks import positive
+
+State = dict[str, Any]
 
 
 class Optimizer(ABC):
@@ -21,53 +26,78 @@ class Optimizer(ABC):
     """
 
     def __init__(self, params: Iterable[Value], lr: float, *, weight_decay: float = 0.0) -> None:
-        self.params = list(params)
         name = type(self).__name__
+        if not isinstance(params, Iterable):
+            raise TypeError(f"{name} needs the parameters, such as model.parameters(), not {params!r}")
+        self.params = list(dict.fromkeys(map(_parameter, params)))  # one that is given twice moves once
         if not self.params:
             raise ValueError(f"{name} needs at least one parameter")
-        for p in self.params:
-            if not isinstance(p, Value):
-                raise TypeError(f"{name} needs Values, not {p!r}; for groups, make an optimiser for each")
-        self.params = list(dict.fromkeys(self.params))  # one that is given twice moves once
-        if not 0.0 < lr < math.inf:
-            raise ValueError(f"lr must be positive, not {lr!r}")
-        if not 0.0 <= weight_decay < math.inf:
-            raise ValueError(f"weight_decay must not be negative, but is {weight_decay!r}")
-        self.lr, self.weight_decay = float(lr), weight_decay
+        self._lr = positive("lr", lr)
+        self.weight_decay = positive("weight_decay", weight_decay, or_zero=True)
+        self._state: State = {}
+
+    @property
+    def lr(self) -> float:
+        """The learning rate η; a schedule may bring it to 0."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._lr = positive("lr", rate, or_zero=True)
 
     def step(self) -> None:
-        """Move every parameter once; Ctrl-C comes before or after."""
-        moved = self._moved([p.data for p in self.params], [p.grad for p in self.params])
-        assign(self.params, "_data", moved)
+        """Move every parameter once; Ctrl-C comes before or after.
+
+        Raises:
+            OverflowError: if a parameter would be infinite or nan. Then nothing has moved.
+        """
+        ps, gs = [p.data for p in self.params], [p.grad for p in self.params]
+        moved, state = self._moved(ps, gs)
+        for p, x in zip(self.params, moved, strict=True):
+            if not math.isfinite(x):
+                raise OverflowError(f"the step would move {p!r} to {x}: take a smaller lr than {self.lr}")
+        assign([*self.params, self], [*repeat("_data", len(moved)), "_state"], [*moved, state])
 
     @abstractmethod
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> list[float]:
-        """Where the parameters go from ps, with gradients gs."""
+    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
+        """Where the parameters go from ps, with gradients gs; and the state that the next step goes on from."""
 
     def zero_grad(self) -> None:
         """Forget the ``grad`` of every parameter."""
         for p in self.params:
             p.zero_grad()
 
-    #: The attributes that change from step to step.
-    _state: tuple[str, ...] = ()
-
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> State:
         """What the next step depends on, apart from the parameters: numbers and lists of numbers."""
-        return {name.strip("_"): getattr(self, name) for name in ("lr", *self._state)}
+        return copy.deepcopy({"lr": self.lr, **self._state})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a ``state_dict``.
 
         Raises:
-            ValueError: if it is not that of such an optimiser with as many parameters.
+            ValueError: if it is not that of such an optimiser with as many parameters; nothing has changed then.
         """
         for name, now in self.state_dict().items():
             then: Any = state.get(name)
-            if type(then) is not type(now) or (isinstance(now, list) and len(then) != len(now)):
+            lists = (now, then) if isinstance(now, list) else ([now], [then])
+            fits = isinstance(lists[1], list) and [*map(type, lists[0])] == [*map(type, lists[1])]
+            if not fits or not all(map(math.isfinite, lists[1])):
                 raise ValueError(f"this is not the state of {type(self).__name__}: {name} is {str(then)[:40]}")
-        for name in ("lr", *self._state):
-            setattr(self, name, state[name.strip("_")])
+        self.lr = state["lr"]
+        self._state = copy.deepcopy({name: state[name] for name in self._state})
+
+    def __repr__(self) -> str:
+        options = {name.strip("_"): x for name, x in vars(self).items() if name not in ("params", "_state")}
+        written = ", ".join(f"{name}={x!r}" for name, x in options.items() if x or name == "lr")
+        return f"{type(self).__name__}({written})  # {len(self.params)} parameters"
+
+
+def _parameter(p: Any) -> Value:
+    if isinstance(p, dict):
+        raise TypeError("parameter groups are not supported: make an optimiser for each group")
+    if not isinstance(p, Value) or p.op is not None or isinstance(p, Constant):
+        raise TypeError(f"a parameter is a Value that was not computed, not {str(p)[:80]}")
+    return p
 
 
 class SGD(Optimizer):
@@ -97,8 +127,6 @@ class SGD(Optimizer):
     0.8
     """
 
-    _state = ("_velocity",)
-
     def __init__(
         self,
         params: Iterable[Value],
@@ -114,15 +142,13 @@ class SGD(Optimizer):
         if nesterov and not momentum:
             raise ValueError("nesterov looks ahead by the momentum, and momentum is 0")
         self.momentum, self.nesterov = momentum, nesterov
-        self._velocity = [0.0] * len(self.params)
+        self._state = {"velocity": [0.0] * len(self.params)}
 
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> list[float]:
+    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
         gs = [g + self.weight_decay * p for p, g in zip(ps, gs, strict=True)]
-        velocity = [self.momentum * v + g for v, g in zip(self._velocity, gs, strict=True)]
+        velocity = [self.momentum * v + g for v, g in zip(self._state["velocity"], gs, strict=True)]
         ahead = [g + self.momentum * v for g, v in zip(gs, velocity, strict=True)] if self.nesterov else velocity
-        moved = [p - self.lr * v for p, v in zip(ps, ahead, strict=True)]
-        self._velocity = velocity
-        return moved
+        return [p - self.lr * v for p, v in zip(ps, ahead, strict=True)], {"velocity": velocity}
 
 
 class Adam(Optimizer):
@@ -151,8 +177,6 @@ class Adam(Optimizer):
     0.9
     """
 
-    _state = ("_steps", "_m", "_v")
-
     def __init__(
         self,
         params: Iterable[Value],
@@ -163,26 +187,23 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr, weight_decay=weight_decay)
-        if not all(0.0 <= beta < 1.0 for beta in betas):
-            raise ValueError(f"betas must be in [0, 1), not {betas!r}")
-        if not eps >= 0.0:
-            raise ValueError(f"eps must not be negative, but is {eps!r}")
-        self.betas, self.eps = betas, eps
-        self._steps, self._m, self._v = 0, [0.0] * len(self.params), [0.0] * len(self.params)
+        if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+            raise ValueError(f"betas must be two numbers in [0, 1), not {betas!r}")
+        self.betas, self.eps = betas, positive("eps", eps)
+        self._state = {"steps": 0, "m": [0.0] * len(self.params), "v": [0.0] * len(self.params)}
 
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> list[float]:
+    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
         gs = [g + self.weight_decay * p for p, g in zip(ps, gs, strict=True)]
         return self._adapted(ps, gs)
 
-    def _adapted(self, ps: Sequence[float], gs: Sequence[float]) -> list[float]:
+    def _adapted(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
         beta1, beta2 = self.betas
-        t = self._steps + 1
-        m = [beta1 * m + (1.0 - beta1) * g for m, g in zip(self._m, gs, strict=True)]
-        v = [beta2 * v + (1.0 - beta2) * g * g for v, g in zip(self._v, gs, strict=True)]
+        t = self._state["steps"] + 1
+        m = [beta1 * m + (1.0 - beta1) * g for m, g in zip(self._state["m"], gs, strict=True)]
+        v = [beta2 * v + (1.0 - beta2) * g * g for v, g in zip(self._state["v"], gs, strict=True)]
         rate, scale = self.lr / (1.0 - beta1**t), math.sqrt(1.0 - beta2**t)
         moved = [p - rate * m / (math.sqrt(v) / scale + self.eps) for p, m, v in zip(ps, m, v, strict=True)]
-        self._steps, self._m, self._v = t, m, v
-        return moved
+        return moved, {"steps": t, "m": m, "v": v}
 
 
 class AdamW(Adam):
@@ -206,12 +227,16 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> list[float]:
+    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
         return self._adapted([p * (1.0 - self.lr * self.weight_decay) for p in ps], gs)
 
 
 def clip_grad_norm_(params: Iterable[Value], max_norm: float) -> float:
     """Scale the gradients so that their Euclidean norm is at most ``max_norm``; returns the norm it was.
+
+    Raises:
+        ValueError: if ``max_norm`` is not positive.
+        ArithmeticError: if the norm is not finite. Then nothing has changed.
 
     >>> p, q = Value(0.0), Value(0.0)
     >>> p.grad, q.grad = 3.0, 4.0
@@ -220,7 +245,9 @@ def clip_grad_norm_(params: Iterable[Value], max_norm: float) -> float:
     """
     params = list(params)
     norm = math.hypot(*[p.grad for p in params])
-    scale = min(1.0, max_norm / (norm + 1e-6))  # PyTorch's, which avoids dividing by 0
+    if not math.isfinite(norm):
+        raise ArithmeticError(f"a gradient whose norm is {norm} cannot be clipped")
+    scale = min(1.0, positive("max_norm", max_norm) / (norm + 1e-6))  # PyTorch's, which avoids dividing by 0
     assign(params, "_grad", [p.grad * scale for p in params])
     return norm
 
@@ -228,10 +255,13 @@ def clip_grad_norm_(params: Iterable[Value], max_norm: float) -> float:
 def clip_grad_value_(params: Iterable[Value], clip_value: float) -> None:
     """Limit every gradient to [−clip_value, clip_value].
 
+    Raises:
+        ValueError: if ``clip_value`` is not positive.
+
     >>> p = Value(0.0)
     >>> p.grad = -3.0
     >>> clip_grad_value_([p], 0.5); p.grad
     -0.5
     """
-    params = list(params)
-    assign(params, "_grad", [max(-clip_value, min(clip_value, p.grad)) for p in params])
+    params, limit = list(params), positive("clip_value", clip_value)
+    assign(params, "_grad", [max(-limit, min(limit, p.grad)) for p in params])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import sys
@@ -14,7 +13,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from autograd import Graph, Value, files, fsum
+from autograd import Graph, Value, fsum
+from nn import storage
+from nn.checks import positive, whole
 from nn.data import batches
 from nn.module import Module
 from nn.optimizers import Optimizer, clip_grad_norm_
@@ -22,9 +23,10 @@ from nn.schedules import Schedule
 
 Example = tuple[Any, Any]
 Loss = Callable[[Any, Any], Value]
+FORMAT, VERSION = "gradgraph checkpoint", 1
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """What happened during training, a number per epoch in each list."""
 
@@ -38,6 +40,10 @@ class History:
     gradient_norms: dict[str, list[float]] = field(default_factory=dict)
     #: Why training ended: "epochs", "early" or "interrupted".
     ended: str = ""
+
+    def __repr__(self) -> str:
+        losses = f", loss {self.losses[0]:.4g} → {self.losses[-1]:.4g}" if self.losses else ""
+        return f"<History of {len(self.losses)} epochs{losses}, ended: {self.ended}>"
 
 
 def fit(
@@ -79,7 +85,7 @@ def fit(
         patience: after how many epochs without a new lowest loss (of validation, if there is any) to
             stop; the model then has the parameters of the best epoch.
         checkpoint: a file that is written after every epoch; if it is there, training goes on from it,
-            and ends as if it had never stopped.
+            and ends as if it had never stopped, provided that data, loss and schedule are the same.
         progress: whether to show a bar with the loss and the metric; in a log file, it is ten lines.
 
     Returns:
@@ -94,16 +100,29 @@ def fit(
     data, validation = list(data), list(validation)
     if not data:
         raise ValueError("fit needs at least one example")
-    size = len(data) if batch_size is None else batch_size
-    if size < 1 or epochs < 1 or (patience is not None and patience < 1):
-        raise ValueError(f"epochs, batch_size and patience must be positive: {epochs}, {batch_size}, {patience}")
-    if clip_norm is not None and not clip_norm > 0.0:
-        raise ValueError(f"clip_norm must be positive, not {clip_norm!r}")
+    size = len(data) if batch_size is None else whole("batch_size", batch_size)
+    whole("epochs", epochs)
+    if patience is not None:
+        whole("patience", patience)
+    if clip_norm is not None:
+        positive("clip_norm", clip_norm)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be an Optimizer, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}")
+    if set(optimizer.params).isdisjoint(model.parameters()):
+        raise ValueError("the optimizer has none of the model's parameters: make it with model.parameters()")
+    for name, option in (("schedule", schedule), ("penalty", penalty), ("metric", metric)):
+        if option is not None and not callable(option):
+            raise TypeError(f"{name} must be a function, not {option!r}")
     _check(model, loss, data, "example")
     _check(model, loss, validation, "validation example")
     training = _Training(model, optimizer, clip_norm)
-    if checkpoint is not None and Path(checkpoint).exists():
-        training.resume(Path(checkpoint))
+    training.settings |= {"seed": seed, "batch_size": size, "examples": len(data)}
+    if checkpoint is not None:
+        checkpoint = Path(checkpoint)
+        if checkpoint.exists():
+            training.resume(checkpoint)
+        elif not checkpoint.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {str(checkpoint.parent)!r} for checkpoints")
     history = training.history
     history.ended = "interrupted"
     # A log file keeps what a bar would overwrite.
@@ -113,31 +132,32 @@ def fit(
     try:
         with bar, suppress(KeyboardInterrupt):
             for epoch in range(first, epochs):
+                if patience is not None and training.stale >= patience:
+                    history.ended = "early"
+                    break
                 optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
                 rng = random.Random(f"{seed}/{epoch}")  # so that an epoch's order depends on no other
                 drawn = list(batches(list(enumerate(data)), size, rng=rng))
                 numbers = {"loss": training.run(loss, drawn, penalty)}
                 if validation:
-                    numbers["validation"] = _mean_loss(model, loss, validation)
+                    losses = [_finite(model, loss, x, f"validation example {i}").data for i, x in enumerate(validation)]
+                    numbers["validation"] = math.fsum(losses) / len(losses)
                 if metric:
                     numbers["metric"] = metric(model, validation or data)
-                stale = training.note(numbers)
+                training.note(numbers)
                 if checkpoint is not None:
-                    training.save(Path(checkpoint))
+                    training.save(checkpoint)
                 shown = {name: f"{x:.4f}" for name, x in numbers.items()}
                 bar.set_postfix(shown, refresh=False)
                 bar.update()
                 if log and (epoch + 1) * 10 // epochs > epoch * 10 // epochs:
                     print(f"epoch {epoch + 1} of {epochs}:", *map(" ".join, shown.items()), file=sys.stderr)
-                if patience is not None and stale >= patience:
-                    history.ended = "early"
-                    break
             else:
                 history.ended = "epochs"
     finally:
         optimizer.lr = training.rate
-    if patience is not None and training.best:
-        model.load_state_dict(training.best)
+        if patience is not None and training.best:
+            model.load_state_dict(training.best)
     return history
 
 
@@ -145,10 +165,6 @@ def _check(model: Any, loss: Loss, data: Sequence[Example], kind: str) -> None:
     """Whatever does not fit is an error before anything has changed, not in the middle of an epoch."""
     for i, example in enumerate(data):
         _loss_of_example(model, loss, example, f"{kind} {i}")
-
-
-def _mean_loss(model: Any, loss: Loss, data: Sequence[Example]) -> float:
-    return math.fsum(loss(model(x), y).data for x, y in data) / len(data)
 
 
 class _Training:
@@ -164,24 +180,28 @@ class _Training:
             layer = parameter.scope.partition("[")[0] or name.partition(".")[0]
             self.layers.setdefault(layer, []).append(parameter)
         self.norms: dict[str, float] = {}
+        #: What has to be the same for training to go on as if it had never stopped.
+        self.settings = {"model": repr(model), "optimizer": repr(optimizer), "clip_norm": clip_norm}
 
     def run(self, loss: Loss, drawn: Sequence[Sequence[tuple[int, Example]]], penalty: Any) -> float:
         """One epoch over numbered examples; returns their mean loss, and leaves the gradient norms."""
-        model: Any = self.model
         values: list[float] = []
         norms = dict.fromkeys(self.layers, 0.0)
         for batch in drawn:
-            losses = [_finite_loss(model, loss, example, number) for number, example in batch]
+            losses = [_finite(self.model, loss, example, f"example {number}") for number, example in batch]
             objective = fsum(losses) / len(losses)
             if penalty:
-                objective = objective + penalty(model)
-            self.optimizer.zero_grad()
+                objective = objective + penalty(self.model)
+                if not math.isfinite(objective.data):
+                    raise ArithmeticError(f"the penalty makes the loss {objective.data}")
+            self._zero_grad()
             objective.backward()
             for name, parameters in self.layers.items():
-                norm = math.hypot(*[p.grad for p in parameters])
-                if not math.isfinite(norm):
-                    raise ArithmeticError(f"the gradient of {name} is not finite: {Graph(objective).first_nonfinite()}")
-                norms[name] += norm / len(drawn)
+                if not all(math.isfinite(p.grad) for p in parameters):
+                    raise ArithmeticError(
+                        f"the gradient of {name} is not finite{self._where(objective, losses, batch)}"
+                    )
+                norms[name] += math.hypot(*[p.grad for p in parameters]) / len(drawn)
             if self.clip_norm is not None:
                 clip_grad_norm_(self.optimizer.params, self.clip_norm)
             self.optimizer.step()
@@ -189,55 +209,79 @@ class _Training:
         self.norms = norms
         return math.fsum(values) / len(values)
 
-    def note(self, numbers: dict[str, float]) -> int:
-        """Add an epoch to the history; returns how many epochs ago the loss was lowest."""
-        history = self.history
-        history.losses.append(numbers["loss"])
-        if "validation" in numbers:
-            history.validation_losses.append(numbers["validation"])
-        if "metric" in numbers:
-            history.metrics.append(numbers["metric"])
-        for name, norm in self.norms.items():
-            history.gradient_norms.setdefault(name, []).append(norm)
-        losses = history.validation_losses or history.losses
-        stale = losses[::-1].index(min(losses))
-        if not stale:
+    def _zero_grad(self) -> None:
+        self.model.zero_grad()
+        self.optimizer.zero_grad()  # which may have parameters that are not the model's
+
+    def _where(self, objective: Value, losses: Sequence[Value], batch: Sequence[tuple[int, Example]]) -> str:
+        """Which example's gradient is not finite, and in which node it arises."""
+        for value, (number, _) in zip(losses, batch, strict=True):
+            self._zero_grad()
+            value.backward()
+            if not all(math.isfinite(p.grad) for p in self.model.parameters()):
+                return f" in example {number}: {Graph(value).first_nonfinite()}"
+        self._zero_grad()
+        objective.backward()
+        return f": {Graph(objective).first_nonfinite() or 'it overflows in the sum over the examples'}"
+
+    @property
+    def stale(self) -> int:
+        """How many epochs ago the loss was lowest."""
+        losses = self.history.validation_losses or self.history.losses
+        return losses[::-1].index(min(losses)) if losses else 0
+
+    def note(self, numbers: dict[str, float]) -> None:
+        """Add an epoch to the history, all of it or nothing."""
+        old, norms = self.history, self.history.gradient_norms
+        new = {
+            "losses": [*old.losses, numbers["loss"]],
+            "validation_losses": old.validation_losses + [numbers[name] for name in ("validation",) if name in numbers],
+            "metrics": old.metrics + [numbers[name] for name in ("metric",) if name in numbers],
+            "gradient_norms": {name: [*norms.get(name, []), norm] for name, norm in self.norms.items()},
+        }
+        vars(old).update(new)
+        if not self.stale:
             self.best = self.model.state_dict()
-        return stale
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: floats exactly, and the file whole or not at all."""
         state = {
-            "format": "gradgraph checkpoint 1",
-            "rate": self.rate,
+            "settings": self.settings,
             "parameters": self.model.state_dict(),
             "best": self.best,
             "optimizer": self.optimizer.state_dict(),
             "history": asdict(self.history),
         }
-        files.replace(path, json.dumps(state).encode())
+        storage.write(path, FORMAT, VERSION, state)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; if it does not fit, nothing has changed."""
+        state = storage.read(path, FORMAT, VERSION)
         before = self.optimizer.state_dict()
         try:
-            state = json.loads(path.read_bytes())
-            if state["format"] != "gradgraph checkpoint 1":
-                raise ValueError(f"its format is {str(state['format'])[:40]}")
-            history, best, rate = History(**state["history"]), dict(state["best"]), float(state["rate"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.model.load_state_dict(state["parameters"])
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            for name, now in self.settings.items():
+                if state["settings"][name] != now:
+                    raise ValueError(f"{name} was {str(state['settings'][name])[:200]}, and is {now}")
+            parameters, best = storage.numbers(state["parameters"]), storage.numbers(state["best"])
+            history = History(**state["history"])
+            lists = [*vars(history).values(), *history.gradient_norms.values()]
+            if not all(type(x) is float for held in lists if isinstance(held, list) for x in held):
+                raise ValueError("its history is damaged")
+            if best.keys() != parameters.keys() or not history.losses:
+                raise ValueError("its best parameters are damaged")
+            self.optimizer.load_state_dict({**state["optimizer"], "lr": self.rate})
+            self.model.load_state_dict(parameters)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             self.optimizer.load_state_dict(before)
             raise ValueError(f"{path} is not a checkpoint of this training: {error}") from error
-        self.history, self.best, self.rate = history, best, rate
+        self.history, self.best = history, best
 
 
 def _loss_of_example(model: Any, loss: Loss, example: Example, name: str) -> Value:
     """The loss of one example; whatever goes wrong says which one it was."""
     try:
         if not isinstance(example, (tuple, list)) or len(example) != 2:
-            raise TypeError(f"an example is a pair of inputs and target, not {example!r}")
+            raise TypeError(f"an example is a pair of inputs and target, such as from list(zip(X, y)), not {example!r}")
         x, y = example
         value = loss(model(x), y)
         if not isinstance(value, Value):
@@ -248,8 +292,8 @@ def _loss_of_example(model: Any, loss: Loss, example: Example, name: str) -> Val
     return value
 
 
-def _finite_loss(model: Any, loss: Loss, example: Example, index: int) -> Value:
-    value = _loss_of_example(model, loss, example, f"example {index}")
+def _finite(model: Any, loss: Loss, example: Example, name: str) -> Value:
+    value = _loss_of_example(model, loss, example, name)
     if not math.isfinite(value.data):
-        raise ArithmeticError(f"the loss of example {index} is {value.data}: {Graph(value).first_nonfinite()}")
+        raise ArithmeticError(f"the loss of {name} is {value.data}: {Graph(value).first_nonfinite()}")
     return value

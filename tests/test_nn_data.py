@@ -220,7 +220,7 @@ def test_classes_may_be_given(tmp_path: Path) -> None:
         ("\n\n", "line 3: the file ends here, but needs a header and at least one row below it"),
         ("a,b,kind\n", "line 2: the file ends here, but needs a header and at least one row below it"),
         ("a,b,kinds\n1,2,x\n", "line 1: no column is called 'kind'; did you mean 'kinds'?"),
-        ("a;b;target\n1;2;x\n", "line 1: no column is called 'kind'; choose from 'a;b;target'"),
+        ("a;b;target\n1;2;x\n", "line 1: no column is called 'kind'; fields must be separated by commas"),
         ("\na,b\n1,2\n", "line 2: no column is called 'kind'; choose from 'a', 'b'"),
         ("kind,kind,b\nx,y,2\n", "line 1: two columns are called 'kind'; did you mean 'kind'?"),
         ("a,b,kind\n1,2,x\n1,two,x\n", "line 3, column 'b': 'two' is not a finite number"),
