@@ -27,7 +27,7 @@ def reuse() -> None:
     f = d * e
     label_from(locals())
     f.backward()
-    save(f, FOLDER / "reuse.svg")
+    save(f, FOLDER / "reuse.svg", title="A value used twice collects both gradients")
 
 
 def main() -> None:

@@ -32,6 +32,8 @@ def save(model: Module, path: str | Path) -> Path:
     Raises:
         ValueError: if a parameter is infinite or nan. Then the file is as it was.
     """
+    if not isinstance(model, Module):
+        raise TypeError(f"nn.save writes a Module, not {str(model)[:80]}; pictures of values are written by viz.save")
     state = model.state_dict()
     for name, x in state.items():
         if not math.isfinite(x):

@@ -1,6 +1,8 @@
 """Pictures and derivations of computational graphs."""
 
 from viz.derivation import explain
-from viz.dot import Picture, draw, draw_dot, save
+from viz.drawing import draw, draw_dot, save
+from viz.picture import Picture
+from viz.tree import tree
 
-__all__ = ["Picture", "draw", "draw_dot", "explain", "save"]
+__all__ = ["Picture", "draw", "draw_dot", "explain", "save", "tree"]

@@ -3,53 +3,64 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from autograd import Constant, Graph, Symbol, Value
-from autograd.graph import Edge
-from viz.text import SIGNS, number, pretty, short, typeset
+from viz.curve import Curve
+from viz.text import pretty, typeset
 
-Role = Literal["input", "parameter", "constant", "output", ""]
+Role = Literal["input", "parameter", "constant", "output", "group", ""]
+#: How a gradient is drawn: its sign (1, −1 or 0), and its size as a share of the largest.
+Flow = tuple[int, float]
 
-#: The most values that are drawn in full: beyond, no reader follows.
-LIMIT = 40
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number on a card."""
+
+    caption: str
+    text: str
+    #: The sign of a gradient, which is coloured; None of anything else, which is ink.
+    sign: int | None = None
+    #: The sum that a gradient is, ``3 − 6 = ``, where a value is used more than once.
+    parts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One value."""
+    """One value, or a group of values."""
 
     id: str
     name: str
     role: Role
-    #: The operation's sign or name; empty for a leaf.
+    #: The operation's sign or name; empty for a leaf and for a group.
     op: str
-    data: str
-    #: Empty if no backward pass has reached the value, or none ever will.
-    grad: str
-    #: The sum that the gradient is, ``3 − 6 = ``, where a value is used more than once.
-    parts: str
-    #: The sign of the gradient: 1, −1 or 0.
-    sign: int
+    rows: tuple[Row, ...]
     #: Says the same as a sentence.
     tooltip: str
+    #: The operation's curve, where it is a function of one variable.
+    curve: Curve | None = None
+    #: The name scope, which is drawn as a frame around all of its cards; of a neuron, its layer.
+    scope: str = ""
+    #: Whether it stands back, behind what is highlighted.
+    faded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ribbon:
-    """The gradient that flows along one operand; without a pill, only values have flowed."""
+    """The gradient that flows along one operand; without flows, only values have flowed."""
 
     parent: str
     child: str
-    #: ``×k``, the local partial.
-    pill: str
-    #: What flows to the right of the pill, as sign and share of the largest gradient, and to its left.
-    upstream: tuple[int, float]
-    downstream: tuple[int, float]
     tooltip: str
+    #: ``×k``, the local partial, if it is shown.
+    pill: str = ""
+    #: What flows to the right of the pill, and to its left.
+    upstream: Flow | None = None
+    downstream: Flow | None = None
+    faded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,8 @@ class Seed:
     output: str
     text: str
     value: str
-    flow: tuple[int, float]
+    flow: Flow
+    faded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,62 +79,31 @@ class Diagram:
     """Everything a picture shows; cards in topological order."""
 
     title: str
-    subtitle: str
+    #: The formulas of the outputs, where they fit on a line, and what is left out.
+    notes: tuple[str, ...]
     cards: tuple[Card, ...]
     ribbons: tuple[Ribbon, ...]
-    seeds: tuple[Seed, ...]
+    seeds: tuple[Seed, ...] = ()
 
 
-def gradient_flow(graph: Graph, parameters: Collection[Value] = ()) -> Diagram:
-    """The picture of reverse mode: a card per value, a ribbon per operand, a pill per local partial.
+def shares(flows: Iterable[float]) -> Callable[[float], Flow]:
+    """How a flow is drawn, beside those given: its sign, and its size as a share of the largest."""
+    largest = max((abs(flow) for flow in flows if math.isfinite(flow)), default=0.0)
 
-    Before a backward pass, only the forward half.
+    def share(flow: float) -> Flow:
+        sign = sign_of(flow)
+        return sign, min(1.0, abs(flow) / largest) if largest and sign else 0.0
 
-    Args:
-        graph: what to draw.
-        parameters: the leaves to call parameters; those of a network, which have a scope, are anyway.
-
-    Raises:
-        ValueError: if the graph has more than 40 values.
-    """
-    if len(graph) > LIMIT:
-        raise ValueError(
-            f"a picture shows up to {LIMIT} values in full, and this graph has {len(graph)}: "
-            "draw a part of it, such as one neuron's output"
-        )
-    ids = {node: f"v{i}" for i, node in enumerate(graph.nodes, start=1)}
-    names = {node: pretty(graph.name(node)) for node in graph.nodes}
-    flows = {edge: _flow(edge) for edge in graph.edges if _carries(edge)}
-    share = _shares([*flows.values(), *(root.grad for root in graph.roots)])
-    ribbons, parts = [], defaultdict(list)
-    for edge in graph.edges:
-        parent, child, position = edge
-        pill, told = "", f"{names[parent]} is used by {names[child]}"
-        upstream, flow = child.grad, flows.get(edge, 0.0)
-        if edge in flows:
-            parts[parent].append(flow)
-            pill = f"×{short(child.partials[position])}"
-            told = f"{number(flow)} to {names[parent]}: {number(upstream)} from {names[child]}, {pill}"
-        ribbons.append(Ribbon(ids[parent], ids[child], pill, share(upstream), share(flow), told))
-    seeds = [
-        Seed(
-            ids[root],
-            f"start: ∂{names[root]}/∂{names[root]} = " if root.grad == 1.0 else "from what uses it: ",
-            short(root.grad),
-            share(root.grad),
-        )
-        for root in graph.roots
-        if root.has_grad
-    ]
-    cards = [_card(node, ids[node], names[node], _role(node, graph, parameters), parts[node]) for node in graph.nodes]
-    outputs = ", ".join(names[root] for root in graph.roots)
-    backward = any(root.has_grad for root in graph.roots)
-    whose = "of" if all(root.grad == 1.0 for root in graph.roots) else "at"
-    title = f"How the gradient {whose} {outputs} reaches every input" if backward else f"How {outputs} is computed"
-    return Diagram(title, _subtitle(graph, names, backward), tuple(cards), tuple(ribbons), tuple(seeds))
+    return share
 
 
-def _role(node: Value, graph: Graph, parameters: Collection[Value]) -> Role:
+def sign_of(x: float) -> int:
+    """1, −1, or 0 for zero and nan."""
+    return (x > 0.0) - (x < 0.0)
+
+
+def role(node: Value, graph: Graph, parameters: Iterable[Value]) -> Role:
+    """What a value is for; a network's parameters are known by their scope."""
     if node in graph.roots:
         return "output"
     if isinstance(node, Constant):
@@ -132,56 +113,42 @@ def _role(node: Value, graph: Graph, parameters: Collection[Value]) -> Role:
     return ""
 
 
-def _card(node: Value, key: str, name: str, role: Role, parts: list[float]) -> Card:
-    op = SIGNS.get(node.op.symbol, node.op.symbol) if node.op else ""
-    data = number(node.data)
-    grad = number(node.grad) if node.has_grad else ""
-    told = f"{name}: data {data}" + (f", grad {grad}" if grad else "")
-    sign = (node.grad > 0.0) - (node.grad < 0.0)
-    name = typeset(name) if role == "constant" else name  # a number, with a true minus
-    return Card(key, name, role, op, data, grad, _sum(parts, node.grad) if grad else "", sign, told)
+def flow(child: Value, position: int) -> float | None:
+    """The gradient that flows from a child to one of its operands; None if none has, or ever will."""
+    if not child.has_grad or isinstance(child.parents[position], Constant):
+        return None
+    return child.grad * child.partials[position] if child.grad else 0.0
 
 
-def _sum(terms: list[float], total: float) -> str:
-    """``3 − 6 = ``; dots stand for terms beyond the third, and for what came from outside the picture."""
-    complete = not terms or math.isnan(total) or math.isclose(sum(terms), total, rel_tol=1e-9, abs_tol=1e-12)
-    if complete and len(terms) < 2:
-        return ""
-    first, *others = terms[:3]
-    written = short(first) + "".join(f" {'−' if x < 0.0 else '+'} {short(abs(x))}" for x in others)
-    return written + (" =\u00a0" if complete and len(terms) <= 3 else " + … =\u00a0")
+def named(graph: Graph, longest: int) -> dict[Value, str]:
+    """What each value is called: by its label, else by its formula up to a length, else by its number.
 
-
-def _subtitle(graph: Graph, names: dict[Value, str], backward: bool) -> str:
-    told = "values were computed left to right" + ("; gradients flow right to left" if backward else "")
+    >>> x = Value(2.0, label="x1")
+    >>> list(named(Graph((x * 3.0).tanh()), longest=8).values())
+    ['x₁', '3', 'x₁ · 3', 'v₄']
+    """
+    names: dict[Value, str] = {}
     formulas: dict[Value, Symbol] = {}
     for node in graph.nodes:
+        name = pretty(graph.name(node))
+        formula = Symbol(name)
+        if node.op and not node.label:
+            written = node.op(*node.op.columns([formulas[parent] for parent in node.parents]))
+            if len(typeset(written.text)) <= longest:
+                name, formula = typeset(written.text), written
+        names[node], formulas[node] = name, formula
+    return names
+
+
+def formula_of(root: Value, names: dict[Value, str], longest: int) -> str:
+    """The formula of an output in the leaves, or in values that have names; empty if it does not fit."""
+    formulas: dict[Value, Symbol] = {}
+    for node in Graph(root).nodes:
         formula = Symbol(names[node])
         if node.op:
             formula = node.op(*node.op.columns([formulas[parent] for parent in node.parents]))
-            if len(formula.text) > 80:  # say what fits on a line, and call the rest by name
+            if len(formula.text) > longest:  # say what fits on a line, and call the rest by name
                 formula = Symbol(names[node])
         formulas[node] = formula
-    written = [f"{names[root]} = {typeset(formulas[root].text)}" for root in graph.roots if root.op]
-    return "  ·  ".join([*(text for text in written if len(text) <= 100), told])
-
-
-def _carries(edge: Edge) -> bool:
-    """Whether a gradient has flowed along an edge."""
-    return edge.child.has_grad and not isinstance(edge.parent, Constant)
-
-
-def _flow(edge: Edge) -> float:
-    upstream = edge.child.grad
-    return upstream * edge.child.partials[edge.position] if upstream else 0.0
-
-
-def _shares(flows: Iterable[float]) -> Callable[[float], tuple[int, float]]:
-    """How a flow is drawn: its sign, and its size as a share of the largest."""
-    largest = max((abs(flow) for flow in flows if math.isfinite(flow)), default=0.0)
-
-    def share(flow: float) -> tuple[int, float]:
-        sign = (flow > 0.0) - (flow < 0.0)
-        return sign, min(1.0, abs(flow) / largest) if largest and sign else 0.0
-
-    return share
+    written = typeset(formulas[root].text)
+    return f"{names[root]} = {written}" if written != names[root] and len(written) <= longest else ""

@@ -1,190 +1,297 @@
-"""A diagram as Graphviz draws it; the only place that writes DOT."""
+"""Diagrams in Graphviz's language; the only place that writes DOT."""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterator, Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import graphviz
 
-from autograd import Graph, Value, files
-from viz.diagram import Card, Diagram, Ribbon, gradient_flow
-from viz.palette import FILL, HAIRLINE, INK, MUTED, NUMBER, RIBBON, STROKE
+from viz.curve import Curve, Point
+from viz.diagram import Card, Diagram, Flow, Ribbon, Row
+from viz.palette import AMBER, AMBER_FILL, CELL, FILL, HAIRLINE, INK, MUTED, NUMBER, PAPER, RIBBON, STROKE
 
-FORMATS = ("svg", "png", "pdf", "dot")
-
-
-class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
-    """A ``graphviz.Digraph`` that is laid out by the system's ``dot``, or else by pygraphviz."""
-
-    def pipe(self, format: str | None = None, *args: Any, encoding: str | None = None, **options: Any) -> Any:
-        """The picture in a format such as ``svg`` or ``png``, as bytes, or as text in an encoding.
-
-        Raises:
-            RuntimeError: if neither ``dot`` nor pygraphviz is installed.
-        """
-        try:
-            return super().pipe(format, *args, encoding=encoding, **options)
-        except (graphviz.ExecutableNotFound, PermissionError):
-            try:
-                import pygraphviz
-            except ImportError:
-                raise RuntimeError(
-                    "drawing needs Graphviz: install its 'dot' program, or run: pip install 'gradgraph[embedded]'"
-                ) from None
-            drawn: bytes = pygraphviz.AGraph(string=self.source).draw(format=format or self.format, prog="dot")
-            return drawn.decode(encoding) if encoding else drawn
-
-    def render(self, filename: str | None = None, *args: Any, format: str | None = None, **options: Any) -> str:
-        """Draw to ``filename`` with the format as a further suffix, as graphviz does; see also :func:`save`."""
-        try:
-            return str(super().render(filename, *args, format=format, **options))
-        except (graphviz.ExecutableNotFound, PermissionError):
-            path = Path(f"{filename or self.filename}.{format or self.format}")
-            files.replace(path, self.pipe(format or self.format))
-            return str(path)
+#: How values and gradients run, and the sides where a ribbon leaves its parent and meets its child.
+DIRECTIONS = {
+    "LR": ("left to right", "left", "e", "w"),
+    "RL": ("right to left", "right", "w", "e"),
+    "TB": ("from top to bottom", "up", "s", "n"),
+    "BT": ("from bottom to top", "down", "n", "s"),
+}
+#: The size of a curve's plot, in points.
+PLOT = (58, 42)
+#: Stands in a worksheet where the reader is to write.
+BLANK = "\u00a0" * 9
+_FADED, _HALF = "30", "90"  # a fifth, and a good half, as the last two digits of a colour
 
 
-def draw(value: Value | Graph, *, parameters: Collection[Value] = ()) -> Picture:
-    """The picture on which the chain rule can be read off: values left to right, gradients right to left.
-
-    A *card* per value; a *ribbon* per operand, whose colour is the sign of the gradient that flows
-    and whose width its size; on it a *pill* ×k, the local partial, by which the ribbon is multiplied
-    on its way left. A value used more than once shows the sum.
-
-    Args:
-        value: what to draw, up to 40 values.
-        parameters: the leaves to show as parameters; those of a network are anyway.
-
-    Returns:
-        A ``graphviz.Digraph`` that displays itself in a notebook; its ``source`` is DOT.
-
-    Raises:
-        ValueError: if there are more than 40 values.
-
-    >>> x = Value(3.0, label="x")
-    >>> draw(x * x).source.count("×")
-    1
-    """
-    graph = value if isinstance(value, Graph) else Graph(value)
-    return _picture(gradient_flow(graph, parameters))
-
-
-draw_dot = draw  # the name that micrograd's users know
-
-
-def save(value: Value | Graph, path: str | Path, *, parameters: Collection[Value] = ()) -> Path:
-    """Draw to a file, in the format that its suffix names: svg, png, pdf or dot.
-
-    The file is replaced only when the picture is complete.
-
-    Raises:
-        ValueError: if the suffix is another, or the graph is too large.
-        RuntimeError: if Graphviz is not installed.
-    """
-    path = Path(path)
-    format = path.suffix.removeprefix(".").lower()
-    if format not in FORMATS:
-        raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
-    picture = draw(value, parameters=parameters)
-    files.replace(path, picture.source.encode() if format == "dot" else picture.pipe(format))
-    return path
-
-
-def _picture(diagram: Diagram) -> Picture:
-    picture = Picture("gradient_flow")
-    picture.attr(rankdir="LR", nodesep="0.25", ranksep=_ranksep(diagram), pad="0.4", splines="true", ordering="in")
-    picture.attr(outputorder="edgesfirst", bgcolor="white", fontname="Arial", tooltip=graphviz.escape(diagram.title))
-    picture.attr("node", shape="plain", fontname="Arial", fontcolor=INK)
-    picture.attr("edge", fontname="Arial", arrowsize="0.55")
-    picture.attr(label=_title(diagram), labelloc="t", labeljust="l")
-    # A frame without a line carries the legend.  In it, Graphviz draws what is declared first at
-    # the bottom, so everything is declared from the output back: operands then run top to bottom.
-    with picture.subgraph(name="cluster_all") as frame:
-        frame.attr(peripheries="0", margin="14", labelloc="b", labeljust="l")
-        frame.attr(label=_legend() if diagram.seeds else "")
-        for card in reversed(diagram.cards):
-            frame.node(card.id, _card(card), tooltip=_twice_escaped(card.tooltip))
-        ports = {card.id: f"{card.id}:op:w" if card.op else f"{card.id}:w" for card in diagram.cards}
-        for j, ribbon in reversed(list(enumerate(diagram.ribbons))):
-            _ribbon(frame, f"e{j}", ribbon, ports[ribbon.child])
+def gradient_flow(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "LR") -> None:
+    """Write a diagram of values into an empty graph."""
+    _begin(graph, diagram, rankdir)
+    graph.attr(ordering="in", label=_table(_title(diagram, rankdir), cellpadding=2, bare=True))
+    _, _, out, into = DIRECTIONS[rankdir]
+    # A frame without a line carries the legend.  In it, Graphviz draws what is declared first at the
+    # bottom of its rank, or at the left: operands are to run from top to bottom, or from left to right.
+    step = -1 if rankdir in ("LR", "RL") else 1
+    with graph.subgraph(name="cluster_all") as frame:
+        frame.attr(peripheries="0", margin="14", labelloc="b", labeljust="l", label=_legend(diagram, rankdir))
+        framed: set[str] = set()
+        for card in diagram.cards[::step]:
+            with _scope(frame, card.scope, framed) as place:
+                _place(place, card)
+        scopes = {card.id: card.scope for card in diagram.cards}
+        at_op = {card.id for card in diagram.cards if card.op and into == "w"}
+        for j, ribbon in list(enumerate(diagram.ribbons))[::step]:
+            head = f"{ribbon.child}:op:w" if ribbon.child in at_op else f"{ribbon.child}:{into}"
+            with _scope(frame, _common(scopes[ribbon.parent], scopes[ribbon.child]), framed) as place:
+                _ribbon(place, ribbon, f"{ribbon.parent}:{out}", head, f"e{j}")
         for seed in diagram.seeds:
-            text = _font(seed.text, 12, MUTED) + _font(seed.value, 13, NUMBER[seed.flow[0]], bold=True)
+            number = _font(seed.value, 13, _ink(NUMBER[seed.flow[0]], seed.faded), bold=True)
+            text = _font(seed.text, 12, _ink(MUTED, seed.faded)) + number
             frame.node(f"seed_{seed.output}", _table([[text]], cellpadding=4))
-            frame.edge(f"{seed.output}:e", f"seed_{seed.output}:w", dir="back", **_stroke(seed.flow))
-    return picture
+            stroke = _stroke(seed.flow, seed.faded)
+            frame.edge(f"{seed.output}:{out}", f"seed_{seed.output}:{into}", dir="back", **stroke)
+
+
+def groups(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "LR") -> None:
+    """Write a diagram of groups into an empty graph: layers side by side, the neurons of each in their order."""
+    _begin(graph, diagram, rankdir)
+    legend = _legend(diagram, rankdir)[1:-1]
+    rows = [*_title(diagram, rankdir), [_cell(legend or "\u00a0", "left")], [_cell("\u00a0", "left")]]
+    graph.attr(label=_table(rows, cellpadding=2, bare=True))
+    _, _, out, into = DIRECTIONS[rankdir]
+    layers: dict[str, list[str]] = {}
+    for card in diagram.cards:
+        _place(graph, card)
+        layers.setdefault(card.scope or card.id, []).append(card.id)
+    for ribbon in diagram.ribbons:
+        _ribbon(graph, ribbon, f"{ribbon.parent}:{out}", f"{ribbon.child}:{into}", thin=len(diagram.ribbons) > 100)
+    for cards in layers.values():
+        with graph.subgraph() as rank:  # not within a frame, where Graphviz forgets the edges that keep the order
+            rank.attr(rank="same")
+            for above, below in itertools.pairwise(cards):
+                rank.edge(above, below, style="invis")
+
+
+def _begin(graph: graphviz.Digraph, diagram: Diagram, rankdir: str) -> None:
+    graph.attr(rankdir=rankdir, nodesep="0.25", ranksep=_ranksep(diagram), pad="0.4", splines="true")
+    graph.attr(outputorder="edgesfirst", bgcolor="white", fontname="Arial", tooltip=_tooltip(diagram.title))
+    graph.attr("node", shape="plain", fontname="Arial", fontcolor=INK)
+    graph.attr("edge", fontname="Arial", arrowsize="0.55")
+    graph.attr(labelloc="t", labeljust="l")
+
+
+def _place(frame: graphviz.Digraph, card: Card) -> None:
+    frame.node(card.id, _card(card), tooltip=_tooltip(card.tooltip, twice=True))
+
+
+def classic(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "LR") -> None:
+    """Write a diagram as micrograd draws it: a record per value, an ellipse per operation."""
+    graph.attr(rankdir=rankdir)
+    for card in diagram.cards:
+        fields = [card.name, *(f"{row.caption} {row.text}" for row in card.rows)]
+        label = " | ".join(_record(field) for field in fields)
+        graph.node(card.id, f"{{ {label} }}", shape="record", tooltip=_tooltip(card.tooltip, twice=True))
+        if card.op:
+            graph.node(f"{card.id}op", _record(card.op))
+            graph.edge(f"{card.id}op", card.id)
+    for ribbon in diagram.ribbons:
+        graph.edge(ribbon.parent, f"{ribbon.child}op", tooltip=_tooltip(ribbon.tooltip))
+
+
+def _record(text: str) -> str:
+    """Text in a record's label, in which some characters have a meaning."""
+    return "".join(f"\\{c}" if c in "{}|<>\\ " else c for c in escape(text, quote=False)) if text else ""
+
+
+def curve_plot(curve: Curve) -> str:
+    """A curve as a graph of its own, for ``neato -n2``: lines are edges with given splines."""
+    graph = graphviz.Digraph()
+    graph.attr(pad="0", margin="0", bgcolor="transparent", outputorder="nodesfirst")
+    graph.attr("node", shape="point", width="0.01", style="invis")
+
+    def place(point: Point) -> str:
+        return f"{point[0] * PLOT[0]:.2f},{point[1] * PLOT[1]:.2f}"
+
+    for corner in ((0.0, 0.0), (1.0, 1.0)):
+        graph.node(f"corner{corner[0]:g}", pos=place(corner))
+    for j, (points, color, thickness) in enumerate(strokes(curve)):
+        graph.node(f"a{j}", pos=place(points[0]))
+        graph.node(f"b{j}", pos=place(points[-1]))
+        graph.edge(f"a{j}", f"b{j}", pos=" ".join(map(place, points)), dir="none", color=color, penwidth=f"{thickness}")
+    dot = {"style": "filled", "fillcolor": RIBBON[1], "color": PAPER, "width": "0.09", "fixedsize": "true"}
+    graph.node("point", shape="circle", label="", pos=place(curve.point), **dot)
+    return str(graph.source)
+
+
+def strokes(curve: Curve) -> Iterator[tuple[tuple[Point, ...], str, float]]:
+    """What is drawn of a curve, from the back: Bézier points in the unit square, colour and width."""
+    zero_y, zero_x = curve.axes
+    if zero_y is not None:
+        yield _straight((0.0, zero_y), (1.0, zero_y)), HAIRLINE, 0.8
+    if zero_x is not None:
+        yield _straight((zero_x, 0.0), (zero_x, 1.0)), HAIRLINE, 0.8
+    for piece in curve.pieces:
+        yield piece, INK, 1.4
+    yield _straight(*curve.tangent), RIBBON[1], 1.6
+
+
+def _straight(a: Point, b: Point) -> tuple[Point, ...]:
+    def between(t: float) -> Point:
+        return a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])
+
+    return a, between(1 / 3), between(2 / 3), b
+
+
+@contextlib.contextmanager
+def _scope(frame: graphviz.Digraph, scope: str, framed: set[str]) -> Iterator[graphviz.Digraph]:
+    """A frame for each part of a scope, one within the other; one that is named again goes on."""
+    with contextlib.ExitStack() as stack:
+        parts = scope.split(".") if scope else []
+        for depth, name in enumerate(parts, start=1):
+            path = ".".join(parts[:depth])
+            frame = stack.enter_context(frame.subgraph(name=f"cluster_{path}"))
+            if path not in framed:
+                framed.add(path)
+                label = f"<{_font(shorten(name), 11, MUTED)}>"
+                frame.attr(label=label, labelloc="t", labeljust="l", margin="12", peripheries="1")
+                frame.attr(style="rounded", color=HAIRLINE, penwidth="1.2", tooltip=_tooltip(f"everything in {path}"))
+        yield frame
+
+
+def _common(a: str, b: str) -> str:
+    """The innermost scope that both are in."""
+    both = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a.split("."), b.split("."), strict=False))
+    return ".".join(part for part, _ in both)
 
 
 def _ranksep(diagram: Diagram) -> str:
     """Room between the ranks, in inches: more where many ribbons meet."""
     fan_in = max(Counter(ribbon.child for ribbon in diagram.ribbons).values(), default=0)
-    return f"{0.5 + 0.15 * max(0, fan_in - 3):.2f}"
+    return f"{0.5 + 0.15 * min(20, max(0, fan_in - 3)):.2f}"
 
 
-def _ribbon(frame: graphviz.Digraph, pill_id: str, ribbon: Ribbon, port: str) -> None:
-    tooltip = graphviz.escape(ribbon.tooltip)
+def _ribbon(
+    frame: graphviz.Digraph, ribbon: Ribbon, tail: str, head: str, pill_id: str = "", *, thin: bool = False
+) -> None:
+    tooltip = _tooltip(ribbon.tooltip)
+    if ribbon.upstream is None or ribbon.downstream is None:
+        line = {"color": _ink(STROKE[""], ribbon.faded), "penwidth": "1.2", "arrowsize": "0.6"}
+        frame.edge(tail, head, tooltip=tooltip, **line)
+        return
+    down = _stroke(ribbon.downstream, ribbon.faded, thin)
     if not ribbon.pill:
-        line = {"color": STROKE[""], "penwidth": "1.2", "arrowsize": "0.6"}
-        frame.edge(f"{ribbon.parent}:e", port, tooltip=tooltip, **line)
+        frame.edge(tail, head, dir="back", tooltip=tooltip, **down)
         return
     neutral, dead = ribbon.pill == "×1", not ribbon.downstream[0]
     ink, outline = (NUMBER[0], HAIRLINE) if neutral or dead else (INK, STROKE[""])
-    pill = [[_font(ribbon.pill, 10 if neutral else 12, ink, bold=not neutral)]]
-    label = _table(pill, border=1, cellpadding=3, style="rounded", color=outline, bgcolor="white")
-    frame.node(pill_id, label, tooltip=_twice_escaped(ribbon.tooltip))
-    # The weight keeps the last stretch straight, so that the arrow enters its card horizontally.
-    arrow = {"dir": "back", "weight": "12", **_stroke(ribbon.downstream)}
-    frame.edge(f"{ribbon.parent}:e", f"{pill_id}:w", tooltip=tooltip, **arrow)
-    frame.edge(f"{pill_id}:e", port, dir="none", tooltip=tooltip, **_stroke(ribbon.upstream))
+    size = 10 if neutral else 12
+    pill = _blank(30) if ribbon.pill == BLANK else _font(ribbon.pill, size, _ink(ink, ribbon.faded), bold=not neutral)
+    outline = _ink(outline, ribbon.faded)
+    label = _table([[pill]], border=1, cellpadding=3, style="rounded", color=outline, bgcolor="white")
+    out, into = tail[-1], head[-1]  # as they leave and meet cards, they leave and meet pills
+    frame.node(pill_id, label, tooltip=_tooltip(ribbon.tooltip, twice=True))
+    # The weight keeps the last stretch straight, so that the arrow enters its card at a right angle.
+    frame.edge(tail, f"{pill_id}:{into}", dir="back", weight="12", tooltip=tooltip, **down)
+    up = _stroke(ribbon.upstream, ribbon.faded)
+    frame.edge(f"{pill_id}:{out}", head, dir="none", tooltip=tooltip, **up)
 
 
-def _twice_escaped(tooltip: str) -> str:
-    """A node's tooltip, in which Graphviz replaces escapes twice."""
-    return str(graphviz.escape(graphviz.escape(tooltip)))
-
-
-def _stroke(flow: tuple[int, float]) -> dict[str, str]:
+def _stroke(flow: Flow, faded: bool, thin: bool = False) -> dict[str, str]:
     """Colour and width of a ribbon: the area of ink, not the width alone, follows the size."""
     sign, share = flow
-    if not sign:
-        return {"color": RIBBON[0], "penwidth": "1.4", "style": "dashed"}
-    return {"color": RIBBON[sign], "penwidth": f"{1.6 + 6.4 * share**0.5:.2f}"}
+    if not share:
+        return {"color": _ink(RIBBON[0], faded), "penwidth": "0.5" if thin else "1.4", "style": "dashed"}
+    color = _ink(RIBBON[sign], faded)
+    if thin:  # so many that they would cover each other
+        return {"color": color[:7] + _HALF, "penwidth": f"{0.2 + 3.8 * share**0.5:.2f}", "arrowsize": "0.3"}
+    return {"color": color, "penwidth": f"{1.6 + 6.4 * share**0.5:.2f}"}
+
+
+def _ink(color: str, faded: bool) -> str:
+    return color + _FADED if faded else color
 
 
 def _card(card: Card) -> str:
-    name = _font(card.name, 15, INK, bold=True)
-    role = _font(f"\u00a0{card.role}", 9, MUTED) if card.role else ""
-    rows = [[f'<td align="left" colspan="2">{name}{" " + role if role else ""}</td>']]
-    rows.append([_cell(_font("data", 10, MUTED), "left", 34), _cell(_font(card.data, 13, INK), "right", 46)])
-    if card.grad:
-        grad = _font(card.grad, 13, NUMBER[card.sign], bold=True)
-        parts = _font(card.parts, 10.5, MUTED) if card.parts else ""
-        rows.append([_cell(_font("grad", 10, MUTED), "left", 34), _cell(parts + grad, "right", 46)])
-    body = f'<td align="left" cellpadding="5">{_table(rows, cellpadding=1, bare=True)[1:-1]}</td>'
-    op = ""
-    if card.op:
-        size = 24 if len(card.op) == 1 else 11
-        room = 4 if len(card.op) == 1 else 7
-        shade = f'bgcolor="#F3F5F8" width="36" cellpadding="{room}"'
-        op = f'<td port="op" align="center" {shade}>{_font(card.op, size, INK)}</td>'
-    border = 2 if card.role == "output" else 1.3
-    return _table(
-        [[op + body]], border=border, style="rounded", color=STROKE[card.role], bgcolor=FILL[card.role], bare=True
-    )
-
-
-def _title(diagram: Diagram) -> str:
-    rows = [
-        [_cell(_font(diagram.title, 19, INK, bold=True), "left")],
-        [_cell(_font(diagram.subtitle, 12.5, MUTED), "left")],
+    ink, muted = _ink(INK, card.faded), _ink(MUTED, card.faded)
+    # A formula that stands in for a name is longer, and smaller.
+    title = [_font(shorten(card.name), 15 if len(card.name) <= 8 else 12.5, ink, bold=True)]
+    if card.role in ("input", "parameter", "constant", "output"):
+        title.append(_font(f"\u00a0{card.role}", 9, muted))
+    beside = ["\u00a0\u00a0" + _number(row, card.faded) for row in card.rows if not row.caption]
+    below = [row for row in card.rows if row.caption]
+    heading = _cell(" ".join(title), "left", colspan=1 if beside else 2)
+    rows = [[heading, *(_cell(number, "right") for number in beside)]]
+    rows += [
+        [_cell(_font(row.caption, 10, muted), "left", width=34), _cell(_number(row, card.faded), "right", width=46)]
+        for row in below
     ]
-    return _table(rows, cellpadding=2, bare=True)
+    body = _cell(_table(rows, cellpadding=1, bare=True)[1:-1], "left", cellpadding=5)
+    fill = PAPER if card.faded else FILL[card.role]
+    border: dict[str, Any] = {
+        "border": 2 if card.role == "output" else 1.3,
+        "color": _ink(STROKE[card.role], card.faded),
+    }
+    return _table([[_op(card, ink), body]], style="rounded", bgcolor=fill, bare=True, **border)
 
 
-def _legend() -> str:
+def _number(row: Row, faded: bool) -> str:
+    if row.text == BLANK:
+        return _blank(52)
+    if row.sign is None:
+        return _font(row.text, 13, _ink(INK, faded))
+    parts = _font(row.parts, 10.5, _ink(MUTED, faded)) if row.parts else ""
+    return parts + _font(row.text, 13, _ink(NUMBER[row.sign], faded), bold=True)
+
+
+def _blank(width: int) -> str:
+    """A box to write in."""
+    attributes = {"width": width, "height": 17, "border": 1, "color": MUTED, "bgcolor": PAPER}
+    return _table([[_cell("\u00a0", "left", **attributes)]], bare=True)[1:-1]
+
+
+def _op(card: Card, ink: str) -> str:
+    """The cell of the operation: its sign, or its name with its curve."""
+    if not card.op:
+        return ""
+    sign = len(card.op) == 1
+    rows = [[_cell(_font(card.op, 24 if sign else 11, ink), "center")]]
+    if card.curve:
+        width, height = PLOT
+        rows.insert(0, [f'<td id="{plot_id(card.id)}" fixedsize="true" width="{width}" height="{height}"></td>'])
+        if card.curve.tag and not card.faded:
+            rows.append([_cell(_font(card.curve.tag, 9, AMBER), "center", bgcolor=AMBER_FILL, cellpadding=2)])
+    content = rows[0][0] if len(rows) == 1 else _cell(_table(rows, cellpadding=1, bare=True)[1:-1], "center")
+    shade = {"port": "op", "bgcolor": CELL, "width": 36, "cellpadding": 4 if sign or card.curve else 7}
+    return content.replace("<td", f"<td {_attributes(shade)}", 1)
+
+
+def plot_id(card_id: str) -> str:
+    """What marks a card's cell for its curve."""
+    return f"plot_{card_id}"
+
+
+def _title(diagram: Diagram, rankdir: str) -> list[list[str]]:
+    run = DIRECTIONS[rankdir][0]
+    backward = any(ribbon.downstream for ribbon in diagram.ribbons)
+    told = f"values were computed {run}" + (f"; gradients flow {DIRECTIONS[rankdir[::-1]][0]}" if backward else "")
+    return [
+        [_cell(_font(shorten(diagram.title, 120), 19, INK, bold=True), "left")],
+        *([_cell(_font(note, 12.5, MUTED), "left")] for note in diagram.notes),
+        [_cell(_font(told, 12.5, MUTED), "left")],
+    ]
+
+
+def _legend(diagram: Diagram, rankdir: str) -> str:
+    """What the signs mean that occur."""
+    flows = [flow for ribbon in diagram.ribbons for flow in (ribbon.upstream, ribbon.downstream) if flow]
+    flows += [seed.flow for seed in diagram.seeds]
+    signs = {sign for sign, share in flows if sign or not share}
+
     def swatch(color: str) -> str:
         bar = f'<td fixedsize="true" width="34" height="7" bgcolor="{color}"></td>'
         return f"<td>{_table([[bar]], bare=True)[1:-1]}</td>"
@@ -192,16 +299,33 @@ def _legend() -> str:
     def told(text: str) -> str:
         return _cell(_font(text, 11.5, MUTED), "left") + '<td width="14"></td>'
 
-    dashes = f"<td>{_font('– – –', 13, RIBBON[0])}</td>"
-    pill = _table(
-        [[_font("×k", 11, INK, bold=True)]], border=1, cellpadding=3, style="rounded", color=STROKE[""], bgcolor="white"
-    )
-    row = [
-        *(swatch(RIBBON[1]), told("positive gradient"), swatch(RIBBON[-1]), told("negative gradient")),
-        *(dashes, told("zero: nothing flows")),
-        *(f"<td>{pill[1:-1]}</td>", told("local derivative: the ribbon is multiplied by k on its way left")),
-    ]
-    return _table([row], cellpadding=4, bare=True)
+    row = []
+    if 1 in signs:
+        row += [swatch(RIBBON[1]), told("positive gradient")]
+    if -1 in signs:
+        row += [swatch(RIBBON[-1]), told("negative gradient")]
+    if 0 in signs:
+        row += [f"<td>{_font('– – –', 13, RIBBON[0])}</td>", told("zero: nothing flows")]
+    if any(share and not sign for sign, share in flows):
+        row += [swatch(RIBBON[0]), told("gradients of both signs, with sum zero")]
+    if any(ribbon.pill for ribbon in diagram.ribbons):
+        sample = _font("×k", 11, INK, bold=True)
+        outline: dict[str, Any] = {"style": "rounded", "color": STROKE[""], "bgcolor": "white"}
+        pill = _table([[sample]], border=1, cellpadding=3, **outline)
+        way = DIRECTIONS[rankdir][1]
+        row += [f"<td>{pill[1:-1]}</td>", told(f"local derivative: the ribbon is multiplied by k on its way {way}")]
+    return _table([row], cellpadding=4, bare=True) if row else ""
+
+
+def shorten(text: str, most: int = 40) -> str:
+    """A text that is too long for a picture, cut."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _tooltip(text: str, *, twice: bool = False) -> str:
+    """A tooltip, in which Graphviz decodes entities, and replaces escapes; in those of nodes, twice."""
+    escaped = graphviz.escape(shorten(text, 400).replace("&", "&amp;"))
+    return str(graphviz.escape(escaped) if twice else escaped)
 
 
 def _font(text: str, size: float, color: str, bold: bool = False) -> str:
@@ -209,14 +333,18 @@ def _font(text: str, size: float, color: str, bold: bool = False) -> str:
     return f'<font point-size="{size}" color="{color}">{f"<b>{text}</b>" if bold else text}</font>'
 
 
-def _cell(content: str, align: str, width: int = 0) -> str:
-    return f'<td align="{align}"{f" width={chr(34)}{width}{chr(34)}" if width else ""}>{content}</td>'
+def _cell(content: str, align: str, **attributes: Any) -> str:
+    return f"<td {_attributes({'align': align, **attributes})}>{content}</td>"
+
+
+def _attributes(named: Mapping[str, Any]) -> str:
+    return " ".join(f'{name}="{value}"' for name, value in named.items())
 
 
 def _table(
-    rows: list[list[str]], *, bare: bool = False, border: float = 0, cellpadding: int = 0, **attributes: str
+    rows: list[list[str]], *, bare: bool = False, border: float = 0, cellpadding: int = 0, **attributes: Any
 ) -> str:
     """An HTML-like label; ``bare`` rows are made of cells already."""
-    more = "".join(f' {name}="{value}"' for name, value in attributes.items())
+    given = _attributes({"border": border, "cellborder": 0, "cellspacing": 0, "cellpadding": cellpadding, **attributes})
     body = "".join(f"<tr>{''.join(row if bare else [f'<td>{cell}</td>' for cell in row])}</tr>" for row in rows)
-    return f'<<table border="{border}" cellborder="0" cellspacing="0" cellpadding="{cellpadding}"{more}>{body}</table>>'
+    return f"<<table {given}>{body}</table>>"

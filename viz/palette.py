@@ -1,7 +1,7 @@
 """The colours of every picture: ink is forward, colour is backward.
 
 Blue and vermilion are from Okabe & Ito's palette for all kinds of colour vision. In text they are
-darker, for a contrast of at least 4.5 : 1 on white.
+darker, for a contrast of at least 4.5 : 1 on every card; the grey of a zero has 3 : 1 as a ribbon.
 """
 
 from __future__ import annotations
@@ -9,21 +9,30 @@ from __future__ import annotations
 INK, MUTED, HAIRLINE = "#1B2430", "#5B6773", "#D5DCE4"
 PAPER, CELL = "#FFFFFF", "#F3F5F8"
 #: Of gradients, by their sign: as ribbons, and as text.
-RIBBON = {1: "#0072B2", -1: "#D55E00", 0: "#9AA4AF"}
-NUMBER = {1: "#005F99", -1: "#B84A00", 0: "#6B7785"}
+RIBBON = {1: "#0072B2", -1: "#D55E00", 0: "#8792A0"}
+NUMBER = {1: "#005F99", -1: "#B84A00", 0: "#616D7A"}
 #: Of cards, by their role.
-FILL = {"input": "#EAF0F6", "parameter": "#FFF4D1", "constant": PAPER, "output": PAPER, "": PAPER}
-STROKE = {"input": "#8FA1B3", "parameter": "#C79A12", "constant": HAIRLINE, "output": INK, "": "#8FA1B3"}
+FILL = {"input": "#EAF0F6", "parameter": "#FFF4D1", "constant": PAPER, "output": PAPER, "group": PAPER, "": PAPER}
+STROKE = {
+    "input": "#8FA1B3",
+    "parameter": "#C79A12",
+    "constant": HAIRLINE,
+    "output": INK,
+    "group": "#8FA1B3",
+    "": "#8FA1B3",
+}
 #: Of the tags that warn: text and fill.
 AMBER, AMBER_FILL = "#7A5200", "#FCE3A4"
 
+#: The page itself in the dark, where there is none around the picture.
+NIGHT = "#14181D"
 #: What each becomes on a dark page.
 DARK = {
     INK: "#E8EDF2",
     MUTED: "#A3AFBB",
     HAIRLINE: "#3A444F",
     PAPER: "#1E252D",
-    CELL: "#29323C",
+    CELL: "#171C22",
     RIBBON[1]: "#3FA7E0",
     RIBBON[-1]: "#FF8A3D",
     RIBBON[0]: "#76828E",

@@ -1,0 +1,159 @@
+"""What to draw of a graph, and how: the way in to all pictures of values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypedDict, Unpack
+
+from autograd import Graph, Value, files
+from viz import dot
+from viz.collapse import LEVELS, collapsed
+from viz.diagram import Diagram
+from viz.flow import PARTS, around, gradient_flow
+from viz.picture import Picture
+from viz.tree import tree
+
+#: Up to so many values a picture has full cards; up to so many, small ones; and at the very most.
+FULL, COMPACT, MOST = 40, 150, 1500
+FORMATS = ("svg", "png", "pdf", "dot")
+
+Part = Literal["data", "grads", "partials", "formulas", "curves"]
+
+
+class Options(TypedDict, total=False):
+    """How a picture is drawn; see :func:`draw`."""
+
+    parameters: Collection[Value]
+    detail: Literal["full", "compact", "neurons", "layers"]
+    hide: Part | Collection[Part]
+    highlight: Value
+    focus: Value
+    radius: int
+    rankdir: Literal["LR", "RL", "TB", "BT"]
+    style: Literal["cards", "classic"]
+    title: str
+
+
+def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
+    """The picture on which the chain rule can be read off: values left to right, gradients right to left.
+
+    A *card* per value; a *ribbon* per operand, whose colour is the sign of the gradient that flows
+    and whose width its size; on it a *pill* ×k, the local partial, by which the ribbon is multiplied
+    on its way left. A value used more than once shows the sum. A function of one variable shows its
+    curve, the point where it was applied, and the tangent, whose slope is the pill; an amber tag says
+    where it is flat. Before a backward pass, only the forward half is drawn.
+
+    Up to 40 values are drawn in full, and up to 150 as small cards; of more, a card per name scope:
+    per neuron, or per layer.
+
+    Args:
+        value: what to draw.
+        parameters: the leaves to show as parameters; those of a network are anyway.
+        detail: "full", "compact", "neurons" or "layers", whatever the size.
+        hide: what to leave out: any of "data", "grads", "partials", "formulas" and "curves".
+        highlight: a value; what does not depend on it stands back, so that the paths to it stand out.
+        focus: a value; only what is at most ``radius`` operands away from it is drawn.
+        radius: 2, if left out.
+        rankdir: "LR", "RL", "TB" or "BT": where the values run.
+        style: "cards", or "classic" for the records that micrograd draws.
+        title: what the picture is called.
+
+    Returns:
+        A ``graphviz.Digraph`` that displays itself in a notebook; its ``source`` is DOT.
+
+    Raises:
+        ValueError: if an option is unknown, or the graph is too large; it says what to ask for instead.
+
+    >>> x = Value(3.0, label="x")
+    >>> draw(x * x)
+    <Picture: How x · x is computed>
+    """
+    if not isinstance(value, (Value, Graph)):
+        raise TypeError(f"draw needs a Value or a Graph, not {type(value).__name__} {value!r}")
+    graph = value if isinstance(value, Graph) else Graph(value)
+    rankdir, style = options.get("rankdir", "LR"), options.get("style", "cards")
+    for name, given, known in (
+        ("rankdir", rankdir, dot.DIRECTIONS),
+        ("style", style, ("cards", "classic")),
+        ("detail", options.get("detail"), (None, "full", "compact", *LEVELS)),
+        *(("hide", part, PARTS) for part in _hidden(options)),
+        *(("option", option, Options.__annotations__) for option in options),
+    ):
+        if given not in known:
+            raise ValueError(f"{name} {given!r} is not one of {', '.join(repr(x) for x in known if x)}")
+    diagram = _diagram(graph, options)
+    picture = Picture("gradient_flow")
+    picture.title, picture.description = diagram.title, ". ".join(card.tooltip for card in diagram.cards[:200])
+    picture.text = str(tree(graph, width=100, color=False))
+    grouped = any(card.role == "group" for card in diagram.cards)
+    write = dot.classic if style == "classic" else dot.groups if grouped else dot.gradient_flow
+    write(picture, diagram, rankdir=rankdir)
+    if write is dot.gradient_flow:
+        picture.curves = {card.id: card.curve for card in diagram.cards if card.curve}
+    return picture
+
+
+draw_dot = draw  # the name that micrograd's users know
+
+
+def save(value: Value | Graph, path: str | Path, **options: Unpack[Options]) -> Path:
+    """Draw to a file, in the format that its suffix names: svg, png, pdf or dot.
+
+    The file is replaced only when the picture is complete.
+
+    Args:
+        value: what to draw.
+        path: the file.
+        options: of :func:`draw`.
+
+    Raises:
+        ValueError: if the suffix or an option is another, or the graph is too large.
+        RuntimeError: if Graphviz is not installed, fails, or takes too long.
+    """
+    path = Path(path)
+    format = path.suffix.removeprefix(".").lower()
+    if format not in FORMATS:
+        raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
+    picture = draw(value, **options)
+    files.replace(path, picture.source.encode() if format == "dot" else picture.pipe(format))
+    return path
+
+
+def _hidden(options: Options) -> tuple[str, ...]:
+    hide = options.get("hide", ())
+    return (hide,) if isinstance(hide, str) else tuple(hide)
+
+
+def _diagram(graph: Graph, options: Options) -> Diagram:
+    """The view of a graph that suits its size, or that was asked for."""
+    focus, highlight = options.get("focus"), options.get("highlight")
+    within = around(graph, focus, options.get("radius", 2)) if focus is not None else None
+    if highlight is not None and highlight not in graph:
+        raise ValueError(f"{highlight!r} is not part of the picture's graph")
+    count = len(graph) if within is None else len(within)
+    detail = options.get("detail") or ("full" if count <= FULL else "compact" if count <= COMPACT else "")
+    if detail in ("full", "compact"):
+        if count > MOST:
+            raise ValueError(f"{count:,} values are too many for a picture, which shows up to {MOST:,}: {_CURE}")
+        shown: dict[str, Any] = {"parameters": options.get("parameters", ()), "hide": _hidden(options)}
+        diagram = gradient_flow(graph, **shown, highlight=highlight, within=within, compact=detail == "compact")
+    else:
+        diagram = _collapsed(graph, [detail] if detail else [*LEVELS])
+    return replace(diagram, title=options["title"]) if "title" in options else diagram
+
+
+_CURE = "ask for focus=value, for the output of a part, or give the parts a name_scope, each of which becomes a card"
+
+
+def _collapsed(graph: Graph, levels: list[str]) -> Diagram:
+    reasons = []
+    for level in levels:
+        try:
+            return collapsed(graph, level, COMPACT)
+        except ValueError as error:
+            reasons.append(str(error))
+    raise ValueError(
+        f"{len(graph):,} values are too many for a card each, and {' and '.join(dict.fromkeys(reasons))}: {_CURE}"
+    )
