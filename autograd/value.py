@@ -8,6 +8,7 @@ import operator
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
@@ -477,13 +478,18 @@ def _ieee(operands: Sequence[Any], nary: bool) -> Sequence[Any]:
 
 def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
     """A new node, the long way: any operation, operands that may be numbers, and all that can go wrong."""
+    recording = not context.no_grad_blocks or context.recording.get()
+    if not recording:
+        numbers = [x._data if isinstance(x, Value) else real(x, op.name) for x in operands]
+        with suppress(ArithmeticError, ValueError):  # the rest below explains the error
+            return Constant(float(op.forward(*op.columns(numbers))))
     parents = tuple([x if type(x) is Value or isinstance(x, Value) else Constant(real(x, op.name)) for x in operands])
     node = _new(Constant if set(map(type, parents)) == {Constant} else Value)
     node._grad, node.op, node.label = None, op, ""
     node.scope = context.scope.get()
     _link(node, parents)
     node._evaluate()
-    return node if not context.no_grad_blocks or context.recording.get() else Constant(node._data)
+    return node if recording else Constant(node._data)
 
 
 def label_from(namespace: Mapping[str, object]) -> None:

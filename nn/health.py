@@ -77,7 +77,7 @@ def health(model: Any, loss: Loss, batch: Sequence[Example]) -> Health:
         A row per layer. Every ``grad`` is left alone.
 
     Raises:
-        ValueError: if the batch is empty, or the model has no layer.
+        ValueError: if the batch is empty, or the model has no layer, or two of one name.
 
     >>> import nn
     >>> from nn import half_squared_error
@@ -92,6 +92,10 @@ def health(model: Any, loss: Loss, batch: Sequence[Example]) -> Health:
     layers = [held for held in model.modules() if isinstance(held, Layer)]
     if not layers:
         raise ValueError(f"health looks at layers, and there is none in {model!r}")
+    names = [layer.name for layer in layers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two layers are called {name!r}: name them apart, as in Layer(2, 3, name='h1')")
     with recorded():
         outputs = [model(x) for x, _ in batch]
         losses = [loss(output, target) for output, (_, target) in zip(outputs, batch, strict=True)]

@@ -109,7 +109,7 @@ class Neuron(Module):
         rng: random.Random | None = None,
     ) -> None:
         nin = whole("nin", nin)
-        if bias not in (True, False, "input"):
+        if not isinstance(bias, bool) and bias != "input":
             raise ValueError(f"bias must be True, False or 'input', not {bias!r}")
         if bias is not True and bias_init is not zeros:
             raise ValueError(f"with bias={bias!r}, there is no b that bias_init could set")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import sys
 from collections.abc import Iterator, Mapping
 
@@ -76,6 +77,7 @@ class Module:
         lines = [f"  ({name}): {held!r}".replace("\n", "\n  ") for name, held in parts if isinstance(held, Module)]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
+    @reprlib.recursive_repr("…")  # where a part knows what it is a part of
     def __repr__(self) -> str:
         count = len(self.parameters())
         return f"{self._described()}  # {count} parameter{'' if count == 1 else 's'}"

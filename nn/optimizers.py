@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
@@ -49,13 +50,16 @@ class Optimizer(ABC):
         """Move every parameter once; Ctrl-C comes before or after.
 
         Raises:
-            OverflowError: if a parameter would be infinite or nan. Then nothing has moved.
+            OverflowError: if a parameter, or what the next step goes on from, would be infinite or nan. Then
+                nothing has moved.
         """
         ps, gs = [p.data for p in self.params], [p.grad for p in self.params]
         moved, state = self._moved(ps, gs)
         for p, x in zip(self.params, moved, strict=True):
             if not math.isfinite(x):
                 raise OverflowError(f"the step would move {p!r} to {x}: take a smaller lr than {self.lr}")
+        if not all(math.isfinite(x) for held in state.values() if isinstance(held, list) for x in held):
+            raise OverflowError(f"the gradients are too large for {type(self).__name__} to square: clip them")
         assign([*self.params, self], [*repeat("_data", len(moved)), "_state"], [*moved, state])
 
     @abstractmethod
@@ -81,7 +85,7 @@ class Optimizer(ABC):
             then: Any = state.get(name)
             lists = (now, then) if isinstance(now, list) else ([now], [then])
             fits = isinstance(lists[1], list) and [*map(type, lists[0])] == [*map(type, lists[1])]
-            if not fits or not all(map(math.isfinite, lists[1])):
+            if not fits or not all(abs(x) <= sys.float_info.max for x in lists[1]):
                 raise ValueError(f"this is not the state of {type(self).__name__}: {name} is {str(then)[:40]}")
         self.lr = state["lr"]
         self._state = copy.deepcopy({name: state[name] for name in self._state})

@@ -8,12 +8,15 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from autograd import Graph, Value, fsum
+from autograd.algorithms import assign
+from autograd.operations import real
 from nn import storage
 from nn.checks import positive, whole
 from nn.data import batches
@@ -116,7 +119,7 @@ def fit(
     _check(model, loss, data, "example")
     _check(model, loss, validation, "validation example")
     training = _Training(model, optimizer, clip_norm)
-    training.settings |= {"seed": seed, "batch_size": size, "examples": len(data)}
+    training.settings |= {"seed": seed, "batch_size": size, "examples": len(data), "validation": len(validation)}
     if checkpoint is not None:
         checkpoint = Path(checkpoint)
         if checkpoint.exists():
@@ -143,7 +146,7 @@ def fit(
                     losses = [_finite(model, loss, x, f"validation example {i}").data for i, x in enumerate(validation)]
                     numbers["validation"] = math.fsum(losses) / len(losses)
                 if metric:
-                    numbers["metric"] = metric(model, validation or data)
+                    numbers["metric"] = real(metric(model, validation or data), "the metric")
                 training.note(numbers)
                 if checkpoint is not None:
                     training.save(checkpoint)
@@ -226,22 +229,24 @@ class _Training:
 
     @property
     def stale(self) -> int:
-        """How many epochs ago the loss was lowest."""
+        """How many epochs ago the loss was lowest for the first time."""
         losses = self.history.validation_losses or self.history.losses
-        return losses[::-1].index(min(losses)) if losses else 0
+        return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
     def note(self, numbers: dict[str, float]) -> None:
-        """Add an epoch to the history, all of it or nothing."""
+        """Add an epoch to the history and keep the best parameters, all of it or nothing."""
         old, norms = self.history, self.history.gradient_norms
-        new = {
-            "losses": [*old.losses, numbers["loss"]],
-            "validation_losses": old.validation_losses + [numbers[name] for name in ("validation",) if name in numbers],
+        losses = [*old.losses, numbers["loss"]]
+        validated = old.validation_losses + [numbers[name] for name in ("validation",) if name in numbers]
+        new: dict[str, Any] = {
+            "losses": losses,
+            "validation_losses": validated,
             "metrics": old.metrics + [numbers[name] for name in ("metric",) if name in numbers],
             "gradient_norms": {name: [*norms.get(name, []), norm] for name, norm in self.norms.items()},
         }
-        vars(old).update(new)
-        if not self.stale:
-            self.best = self.model.state_dict()
+        *earlier, last = validated or losses
+        best = self.model.state_dict() if last < min(earlier, default=math.inf) else self.best
+        assign([*repeat(old, len(new)), self], [*new, "best"], [*new.values(), best])
 
     def save(self, path: Path) -> None:
         """Write a checkpoint: floats exactly, and the file whole or not at all."""
@@ -264,8 +269,8 @@ class _Training:
                     raise ValueError(f"{name} was {str(state['settings'][name])[:200]}, and is {now}")
             parameters, best = storage.numbers(state["parameters"]), storage.numbers(state["best"])
             history = History(**state["history"])
-            lists = [*vars(history).values(), *history.gradient_norms.values()]
-            if not all(type(x) is float for held in lists if isinstance(held, list) for x in held):
+            lists = [history.losses, history.validation_losses, history.metrics, *history.gradient_norms.values()]
+            if not all(isinstance(held, list) and all(type(x) is float for x in held) for held in lists):
                 raise ValueError("its history is damaged")
             if best.keys() != parameters.keys() or not history.losses:
                 raise ValueError("its best parameters are damaged")

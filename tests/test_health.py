@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from autograd import Value, tanh
-from nn import MLP, cross_entropy, half_squared_error, negative_log_likelihood
+from nn import MLP, Layer, Module, Neuron, cross_entropy, half_squared_error, negative_log_likelihood
 from nn.health import LayerHealth, batch_gradient, health, minibatch_gradients
 from nn.initializers import constant
 
@@ -182,3 +183,103 @@ def test_what_is_refused() -> None:
             minibatch_gradients(model, never, BATCH, size)
     with pytest.raises(ValueError, match="15,504 mini-batches of 5 out of 20 examples: more than 10,000 are too many"):
         minibatch_gradients(model, never, BATCH * 10, 5)
+
+
+class Twice(Module):
+    """A layer used twice, v·g(w·g(w·x + b) + b) + c, with a head of its own."""
+
+    def __init__(self, activation: str) -> None:
+        self.shared = Layer(1, 1, activation, name="shared", init=constant(3.0), bias_init=constant(1.0))
+        self.again = [self.shared]
+        self.head = Layer(1, 1, "linear", name="head", init=constant(1.0))
+
+    def __call__(self, x: Sequence[float]) -> Value:
+        return self.head(self.again[0](self.shared(x)))[0]
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "tanh"])
+def test_a_shared_layer_is_one_row(activation: str) -> None:
+    """Whose pre-activations are those of both uses, for x = −1 and 2: −2 and 7, then 3g(−2) + 1 and 3g(7) + 1."""
+    shared, head = health(Twice(activation), half_squared_error, [([-1.0], 0.0), ([2.0], 0.0)]).layers
+    assert (shared.name, shared.units, head.name) == ("shared", 1, "head")
+    g = {"linear": float, "relu": lambda a: max(a, 0.0), "tanh": math.tanh}[activation]
+    uses = [-2.0, 7.0, *(3.0 * g(a) + 1.0 for a in (-2.0, 7.0))]
+    assert (shared.low, shared.high) == pytest.approx((min(uses), max(uses)))
+    outputs = [g(a) for a in uses[2:]]
+    assert (head.low, head.high) == pytest.approx((min(outputs), max(outputs)))
+    assert (shared.dead, shared.saturated) == (0, 0)  # of four slopes, one at least is large
+
+
+def test_the_layers_of_any_module() -> None:
+    """In a list and a dictionary, next to parameters of its own and a neuron, which is no layer."""
+
+    class Net(Module):
+        def __init__(self) -> None:
+            self.scale = Value(2.0)
+            self.body = [Layer(1, 2, "relu", name="body", init=constant(1.0), bias_init=constant(-1.0))]
+            self.ends = {"mean": Layer(2, 1, "tanh", name="mean", init=constant(0.5))}
+            self.one = Neuron(1)
+
+        def __call__(self, x: Sequence[float]) -> Value:
+            (y,) = self.ends["mean"](self.body[0](x))
+            return self.one([y]) * self.scale
+
+    body, mean = health(Net(), half_squared_error, [([0.5], 0.0), ([1.0], 0.0)]).layers
+    assert (body.name, body.units, body.dead, body.low, body.high) == ("body", 2, 2, -0.5, 0.0)
+    assert (mean.name, mean.units, mean.dead, mean.low, mean.high) == ("mean", 1, 0, 0.0, 0.0)
+
+
+def test_a_report_needs_layers_with_names_of_their_own() -> None:
+    """A module without layers is refused, and so are two that could not be told apart."""
+
+    class Pair(Module):
+        def __init__(self, *names: str) -> None:
+            self.layers = [Layer(1, 1, name=name) for name in names]
+
+        def __call__(self, x: Any) -> Any:
+            for layer in self.layers:
+                x = layer(x)
+            return x[0]
+
+    for model in (Neuron(1), Pair()):
+        with pytest.raises(ValueError, match="health looks at layers, and there is none in "):
+            health(model, half_squared_error, BATCH)
+    with pytest.raises(ValueError, match="two layers are called 'layer': name them apart"):
+        health(Pair("layer", "layer"), half_squared_error, BATCH)
+    assert len(health(Pair("one", "two"), half_squared_error, BATCH).layers) == 2
+
+
+def test_an_activation_of_many_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty doublings are 2²⁰ paths, and every node is looked at once."""
+
+    def doubled(a: Value) -> Value:
+        for _ in range(20):
+            a = a + a
+        return a * 1e-7
+
+    looked = 0
+    partials: Any = Value.partials
+
+    def counted(node: Value) -> tuple[float, ...]:
+        nonlocal looked
+        looked += 1
+        assert looked < 1000, "the paths are followed one by one"
+        return tuple(partials.fget(node))
+
+    monkeypatch.setattr(Value, "partials", property(counted))
+    layer = units(doubled, [0.0], [1.0])
+    assert (layer.dead, layer.saturated) == (0, 0)  # 2²⁰ · 1e-7 = 0.105
+    assert looked >= 20
+
+
+def test_a_softmax_of_two_units_by_hand() -> None:
+    """Pre-activations 0 and a: the slope σ(a)(1 − σ(a)) of both falls below 0.05 at the edge of a sigmoid's."""
+    edge = math.log((1.0 + math.sqrt(0.8)) / (1.0 - math.sqrt(0.8)))
+    for a, saturated in ((edge - 1e-6, 0), (edge + 1e-6, 2)):
+        model = MLP(1, [2], output="softmax", init=constant(0.0))
+        b = model.layers[0].neurons[1].b
+        assert b is not None
+        b.data = a
+        (layer,) = health(model, negative_log_likelihood, [([1.0], 0)]).layers
+        assert (layer.units, layer.dead, layer.saturated) == (2, 0, saturated)
+        assert (layer.low, layer.high) == (0.0, a)

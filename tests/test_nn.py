@@ -1,19 +1,40 @@
 """A first nn: networks, the fused cross-entropy, SGD and the training loop."""
 
+import copy
 import math
 import random
 import statistics
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from autograd import Graph, Operation, Value, fsum, gradcheck, leaky_relu, no_grad, sigmoid, tanh
+from autograd import (
+    Constant,
+    Graph,
+    Operation,
+    Value,
+    algorithms,
+    fsum,
+    gradcheck,
+    leaky_relu,
+    name_scope,
+    no_grad,
+    sigmoid,
+    tanh,
+)
 from nn import (
     MLP,
     SGD,
     Adam,
+    AdamW,
+    Layer,
     Module,
     Neuron,
+    Optimizer,
     accuracy,
     binary_cross_entropy,
     confusion,
@@ -24,7 +45,9 @@ from nn import (
     l1,
     l2,
     negative_log_likelihood,
+    optimizers,
     predict,
+    schedules,
     softmax,
     squared_error,
 )
@@ -408,3 +431,453 @@ def test_losses_refuse_what_does_not_fit() -> None:
     for make, message in kinds:
         with pytest.raises(TypeError, match=message):
             make()
+
+
+# Graphs of neurons and layers, with every name.
+
+
+def labels(y: Value) -> dict[str, Value]:
+    """The nodes with a label; no two have the same."""
+    named = [node for node in Graph(y) if node.label]
+    assert len({node.label for node in named}) == len(named)
+    return {node.label: node for node in named}
+
+
+def test_an_expanded_neuron_has_every_product_and_sum() -> None:
+    """With a bias that is not 0: names, numbers and scopes of all nodes, by hand."""
+    weights = iter([0.5, -1.0, 2.0])
+    neuron = Neuron(
+        3, "tanh", init=lambda *_: next(weights), bias_init=initializers.constant(0.3), expand=True, name="n"
+    )
+    nodes = labels(neuron([2.0, 3.0, 4.0]))
+    expected = {"n.w[0]": 0.5, "n.w[1]": -1.0, "n.w[2]": 2.0, "n.b": 0.3}
+    expected |= {"n.wx[0]": 1.0, "n.wx[1]": -3.0, "n.wx[2]": 8.0, "n.wx[:2]": -2.0, "n.wx": 6.0, "n.a": 6.3}
+    assert {name: node.data for name, node in nodes.items()} == expected | {"n": math.tanh(6.3)}
+    assert {node.scope for node in nodes.values()} == {"n"}
+    assert {name: node.op.name for name, node in nodes.items() if node.op} == (
+        dict.fromkeys(["n.wx[0]", "n.wx[1]", "n.wx[2]"], "mul")
+        | dict.fromkeys(["n.wx[:2]", "n.wx", "n.a"], "add")
+        | {"n": "tanh"}
+    )
+
+
+@pytest.mark.parametrize("expand", [False, True])
+@pytest.mark.parametrize(
+    ("nin", "bias", "a"), [(1, True, 2.3), (1, False, 2.0), (1, "input", 4.0), (2, True, 6.3), (2, "input", 8.0)]
+)
+def test_a_pre_activation_by_hand(nin: int, bias: Any, a: float, expand: bool) -> None:
+    """Of weights 2 and inputs 1 and 2, with a bias of 0.3, a bias weight of 2, or none."""
+    options: dict[str, Any] = {"bias_init": initializers.constant(0.3)} if bias is True else {}
+    neuron = Neuron(nin, "sigmoid", bias=bias, init=initializers.constant(2.0), expand=expand, name="n", **options)
+    nodes = labels(neuron([1.0, 2.0][:nin]))
+    assert nodes["n.a"].data == pytest.approx(a)
+    assert nodes["n"].data == pytest.approx(1.0 / (1.0 + math.exp(-a)))
+    assert ("n.b" in nodes) == (bias is True)
+    if bias is True:
+        assert nodes["n.a"].parents == (nodes["n.wx"], nodes["n.b"])
+        assert nodes["n.wx"].data == pytest.approx(a - 0.3)
+    else:
+        assert "n.wx" not in nodes
+
+
+@pytest.mark.parametrize("expand", [False, True])
+def test_the_nodes_of_a_softmax_layer(expand: bool) -> None:
+    """Pre-activations belong to their units, what is over all of them to the layer; each has its name."""
+    layer = Layer(2, 2, "softmax", name="out", expand=expand, bias_init=initializers.constant(0.3))
+    with name_scope("net"):
+        p = layer([1.0, -2.0])
+    nodes = {node.label: node for node in Graph(*p) if node.label}
+    a = [n.w[0].data - 2.0 * n.w[1].data + 0.3 for n in layer.neurons]
+    total = math.log(math.fsum(map(math.exp, a)))
+    assert nodes["out.logsumexp"].data == pytest.approx(total)
+    assert nodes["out.logsumexp"].scope == "net.out"
+    for k in (0, 1):
+        assert nodes[f"out[{k}].a"].data == pytest.approx(a[k])
+        assert nodes[f"out[{k}].log"].data == pytest.approx(a[k] - total)
+        assert nodes[f"out[{k}]"] is p[k]
+        assert {nodes[f"out[{k}]{part}"].scope for part in (".a", ".wx")} == {f"net.out[{k}]"}
+        assert {nodes[f"out[{k}]{part}"].scope for part in ("", ".log")} == {"net.out"}
+    assert [parent.label for parent in nodes["out[1].log"].parents] == ["out[1].a", "out.logsumexp"]
+    assert all(node.label for node in Graph(*p) if node.op and node.op.name != "neg")
+
+
+def test_initialisers_are_told_the_size_of_the_layer() -> None:
+    """Inputs and outputs of each layer of a network, biases and bias inputs alike; never 1 for all."""
+
+    def sizes(rng: random.Random, nin: int, nout: int) -> float:
+        return 100.0 * nin + nout
+
+    kinds: list[dict[str, Any]] = [{"bias_init": sizes}, {"bias": "input"}]
+    for options in kinds:
+        model = MLP(5, [4, 3], init=sizes, **options)
+        drawn = [{p.data for p in layer.parameters()} for layer in model.layers]
+        assert drawn == [{504.0}, {403.0}]
+
+
+def test_xavier_through_a_network() -> None:
+    """Variance 2/(nin + nout), and for the uniform one the bound that goes with it."""
+    for init, bound in ((initializers.xavier_uniform, math.sqrt(6.0 / 70.0)), (initializers.xavier_normal, math.inf)):
+        weights = [w.data for w in MLP(30, [40, 1], seed=2, init=init).layers[0].weights()]
+        assert len(weights) == 1200
+        assert statistics.pvariance(weights) == pytest.approx(2.0 / 70.0, rel=0.1)
+        assert max(map(abs, weights)) <= bound
+    assert max(w.data for w in MLP(30, [40, 1], init=initializers.xavier_uniform).layers[0].weights()) > 0.28
+
+
+def test_layers_differ_without_a_generator() -> None:
+    """So do neurons: what they draw from is common to all, and does not start over."""
+    made = [Layer(2, 2), Layer(2, 2), Neuron(2), Neuron(2)]
+    weights = [w.data for module in made for w in module.weights()]
+    assert len(set(weights)) == len(weights) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"bias": "inputs"}, ValueError, "bias must be True, False or 'input', not 'inputs'"),
+        ({"bias": None}, ValueError, "bias must be True, False or 'input', not None"),
+        ({"bias": 1}, ValueError, "bias must be True, False or 'input', not 1"),
+        ({"bias": False, "bias_init": initializers.constant(1.0)}, ValueError, "with bias=False, there is no b"),
+        ({"bias": "input", "bias_init": initializers.constant(1.0)}, ValueError, "with bias='input', there is no b"),
+        ({"init": "he_normal"}, TypeError, "one of nn.initializers, such as uniform, .*he_normal, not 'he_normal'"),
+        ({"init": 0.5}, TypeError, "one of nn.initializers, .*, not 0.5"),
+        ({"bias_init": "zeros"}, TypeError, "one of nn.initializers, .*, not 'zeros'"),
+        ({"activation": None}, TypeError, "activation must be a name, such as 'tanh', or a function, not None"),
+        ({"activation": 3}, TypeError, "activation must be a name, such as 'tanh', or a function, not 3"),
+    ],
+)
+def test_neurons_refuse_wrong_options(options: dict[str, Any], error: type[Exception], message: str) -> None:
+    """In layers and networks too; each message says what it should be."""
+    makes: list[Callable[..., Module]] = [
+        lambda **given: Neuron(2, **given),
+        lambda **given: Layer(2, 2, **given),
+        lambda **given: MLP(2, [2, 2], **given),
+    ]
+    for make in makes:
+        with pytest.raises(error, match=message):
+            make(**options)
+
+
+@pytest.mark.parametrize("init", [initializers.uniform, initializers.normal, initializers.constant])
+def test_an_initialiser_that_was_not_called_gives_a_hint(init: Any) -> None:
+    """Which of them are made by a call, as a note of Python's own error."""
+    with pytest.raises(TypeError) as caught:
+        Layer(2, 2, init=init)
+    assert caught.value.__notes__ == [
+        f"from the initialiser {init!r}: some are made by a call, such as uniform(-0.3, 0.3)"
+    ]
+
+
+def test_inputs_must_be_a_list() -> None:
+    """A number, a Value or a generator is refused with the number of inputs."""
+    model = MLP(2, [2, 1])
+    wrong: list[Any] = [3.0, Value(1.0), None, (x for x in (1.0, 2.0))]
+    for x in wrong:
+        with pytest.raises(TypeError, match=r"h1\[0\] takes a list of 2 inputs, not "):
+            model(x)
+    assert model((1.0, 2.0)).data == model([1.0, 2.0]).data
+
+
+# Optimisers.
+
+
+@pytest.mark.parametrize(("kind", "decay"), [(Adam, 0.0), (AdamW, 0.01)])
+def test_the_defaults_of_adam_are_those_of_pytorch(kind: Any, decay: float) -> None:
+    """lr 1e-3, β 0.9 and 0.999, ε 1e-8, and a weight decay of 0.01 for AdamW only; on plain floats."""
+    w, p = 1.0, Value(1.0)
+    optimizer, m, v = kind([p]), 0.0, 0.0
+    for t, g in enumerate([1e-8, -3e-8, 2e-8], start=1):  # as small as ε
+        p.grad = g
+        optimizer.step()
+        m, v = 0.9 * m + (1.0 - 0.9) * g, 0.999 * v + (1.0 - 0.999) * g * g
+        w -= 1e-3 * decay * w
+        w -= 1e-3 * (m / (1.0 - 0.9**t)) / (math.sqrt(v / (1.0 - 0.999**t)) + 1e-8)
+        assert p.data == pytest.approx(w, rel=1e-13)
+    assert abs(1.0 - p.data) > 1e-5 * decay
+
+
+def test_a_parameter_given_twice_moves_once() -> None:
+    """For shared parameters, by every optimiser, as when it is given once."""
+    for kind in (SGD, Adam, AdamW):
+        once, twice, other = Value(1.0), Value(1.0), Value(2.0)
+        alone, shared = kind([once], lr=0.1), kind([twice, other, twice], lr=0.1)
+        assert shared.params == [twice, other]
+        for _ in range(2):
+            once.grad = twice.grad = 3.0
+            alone.step()
+            shared.step()
+            assert once.data == twice.data != 1.0
+
+
+def test_only_leaves_can_be_optimised() -> None:
+    """Computed Values, Constants and numbers are no parameters, and a model is not a list of them."""
+    x = Value(1.0)
+    with no_grad():
+        computed = x * 2.0
+    wrong: list[Any] = [x * 2.0, computed, Constant(1.0), x.detach(), 1.0, "w"]
+    for p in wrong:
+        for kind in (SGD, Adam):
+            with pytest.raises(TypeError, match="a parameter is a Value that was not computed, not "):
+                kind([x, p], lr=0.1)
+    model: Any = MLP(1, [1])
+    with pytest.raises(TypeError, match=r"SGD needs the parameters, such as model.parameters\(\), not MLP"):
+        SGD(model, lr=0.1)
+    with pytest.raises(TypeError, match=r"AdamW needs the parameters, such as model.parameters\(\), not Value"):
+        AdamW(x)  # type: ignore[arg-type]
+
+
+def test_the_rate_is_checked_when_it_is_set() -> None:
+    """A schedule may bring it to 0; less, infinite or nan is refused, and the old one stays."""
+    optimizer = SGD([Value(1.0)], lr=0.1)
+    for wrong in (-1e-9, math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match="lr must be 0 or positive, not "):
+            optimizer.lr = wrong
+        assert optimizer.lr == 0.1
+    with pytest.raises(TypeError, match="lr needs a real number, not str"):
+        optimizer.lr = "0.1"  # type: ignore[assignment]
+    optimizer.lr = 0.0
+    assert optimizer.lr == 0.0
+
+
+def stepped(kind: str, steps: int = 2) -> tuple[list[Value], Optimizer]:
+    """Three parameters and an optimiser that has made steps."""
+    ps = [Value(1.0), Value(-2.0), Value(3.0)]
+    optimizer: Optimizer = SGD(ps, lr=0.1, momentum=0.9) if kind == "SGD" else Adam(ps, lr=0.1)
+    for t in range(steps):
+        for j, p in enumerate(ps):
+            p.grad = 1.0 + j + t
+        optimizer.step()
+    return ps, optimizer
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("SGD", {"velocity": ["1", "2", "3"]}),
+        ("SGD", {"velocity": "abc"}),
+        ("SGD", {"velocity": [1.0, 2.0]}),
+        ("SGD", {"velocity": [1.0, 2.0, 3.0, 4.0]}),
+        ("SGD", {"velocity": [1.0, math.nan, 3.0]}),
+        ("SGD", {"velocity": None}),
+        ("SGD", {"velocity": 1.0}),
+        ("SGD", {"lr": "0.1"}),
+        ("SGD", {"lr": math.nan}),
+        ("SGD", {"lr": -0.1}),
+        ("SGD", {"lr": None}),
+        ("Adam", {"v": [1.0]}),
+        ("Adam", {"m": [1.0, 2.0, math.inf]}),
+        ("Adam", {"steps": "3"}),
+        ("Adam", {"steps": 3.0}),
+        ("Adam", {"steps": True}),
+        ("Adam", {"steps": [3]}),
+        ("Adam", {"steps": 10**400}),
+        ("Adam", {"lr": -0.1, "m": [0.0, 0.0, 0.0], "steps": 7}),
+    ],
+)
+def test_a_state_that_does_not_fit_an_optimiser_changes_nothing(kind: str, changes: dict[str, Any]) -> None:
+    """Texts, nan, other lengths and other kinds of number."""
+    _, optimizer = stepped(kind)
+    before = optimizer.state_dict()
+    with pytest.raises(ValueError, match=f"this is not the state of {kind}: |lr must be 0 or positive"):
+        optimizer.load_state_dict(before | changes)
+    assert optimizer.state_dict() == before
+    with pytest.raises(ValueError, match=f"this is not the state of {kind}: "):
+        optimizer.load_state_dict({"lr": 0.1})
+    assert optimizer.state_dict() == before
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_a_state_dict_is_a_copy(kind: str) -> None:
+    """Neither what is read nor what is loaded is shared with the optimiser."""
+    _, optimizer = stepped(kind)
+    state = optimizer.state_dict()
+    before = copy.deepcopy(state)
+    for held in state.values():
+        if isinstance(held, list):
+            held[0] = 77.0
+    assert optimizer.state_dict() == before != state
+    optimizer.load_state_dict(state)
+    loaded = copy.deepcopy(state)
+    for held in state.values():
+        if isinstance(held, list):
+            held[:] = [0.0]
+    assert optimizer.state_dict() == loaded
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_a_step_that_overflows_changes_nothing(kind: str) -> None:
+    """Neither parameters nor state: by a huge rate, or by a gradient that is nan or whose square is infinite."""
+    cases = [(1e308, 3.0), (0.1, math.nan), (0.1, math.inf)] + [(0.1, 1e200)] * (kind == "Adam")
+    for lr, grad in cases:
+        ps, optimizer = stepped(kind)
+        optimizer.lr = lr
+        ps[0].grad = 0.5
+        ps[1].grad = grad
+        before = [p.data for p in ps], optimizer.state_dict()
+        with pytest.raises(OverflowError, match=r"take a smaller lr than|clip them"):
+            optimizer.step()
+        assert ([p.data for p in ps], optimizer.state_dict()) == before
+
+
+def interrupted(run: Callable[[], object], file: str, at: int) -> bool:
+    """Whether Ctrl-C at that executed line of a file has stopped it."""
+    lines = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal lines
+        if frame.f_code.co_filename not in (file, algorithms.__file__):
+            return None
+        if event == "line":
+            lines += 1
+            if lines == at:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+def test_a_step_is_whole_at_every_line(kind: str) -> None:
+    """Ctrl-C anywhere in it: parameters and state are both the old ones or both the new ones."""
+
+    def whole(ps: list[Value], optimizer: Optimizer) -> tuple[list[float], Any]:
+        return [p.data for p in ps], optimizer.state_dict()
+
+    old = whole(*stepped(kind))
+    ps, optimizer = stepped(kind)
+    optimizer.step()
+    new = whole(ps, optimizer)
+    assert old != new
+    at = 1
+    while True:
+        ps, optimizer = stepped(kind)
+        stopped = interrupted(optimizer.step, str(Path(optimizers.__file__)), at)
+        assert whole(ps, optimizer) in ((old, new) if stopped else (new,)), f"line {at}"
+        if not stopped:
+            break
+        at += 1
+    assert at > 8
+
+
+# Schedules.
+
+
+def test_schedules_stay_at_their_end() -> None:
+    """Beyond T; and as factors, in closed form."""
+    cosine, linear = schedules.cosine(4), schedules.linear(4, 0.25)
+    assert [cosine(t) for t in (4, 5, 6, 8, 100)] == [0.0] * 5
+    assert cosine(1) == pytest.approx((2.0 + math.sqrt(2.0)) / 4.0)
+    assert [linear(t) for t in (0, 1, 4, 5, 100)] == [1.0, 0.8125, 0.25, 0.25, 0.25]
+    assert [schedules.exponential(0.5)(t) for t in range(4)] == [1.0, 0.5, 0.25, 0.125]
+    assert [schedules.constant()(t) for t in (0, 9)] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: schedules.step(0), "size must be a whole number of at least 1, not 0"),
+        (lambda: schedules.step(2.5), "size must be a whole number"),  # type: ignore[arg-type]
+        (lambda: schedules.step(2, 0.0), "gamma must be positive, not 0"),
+        (lambda: schedules.step(2, math.nan), "gamma must be positive, not nan"),
+        (lambda: schedules.cosine(0), "total must be a whole number of at least 1, not 0"),
+        (lambda: schedules.cosine(-3), "total must be a whole number of at least 1, not -3"),
+        (lambda: schedules.linear(0), "total must be a whole number of at least 1, not 0"),
+        (lambda: schedules.linear(3, -0.5), "end must be 0 or positive, not -0.5"),
+        (lambda: schedules.exponential(-1), "gamma must be positive, not -1"),
+        (lambda: schedules.exponential(math.inf), "gamma must be positive, not inf"),
+    ],
+)
+def test_schedules_refuse_bad_numbers(make: Callable[[], object], message: str) -> None:
+    """When they are made, not in the middle of training."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# Modules.
+
+
+class Part(Module):
+    """A module that knows what it is a part of, and remembers what it has given."""
+
+    def __init__(self, whole: Module) -> None:
+        self.whole, self.w, self.last = whole, Value(2.0), Value(0.0) * 1.0
+
+    def __call__(self, x: Value | float) -> Value:
+        self.last = self.w * x
+        return self.last
+
+
+class Whole(Module):
+    """A module of parts in a list, in a dictionary and nested ones, with a constant and other attributes."""
+
+    def __init__(self) -> None:
+        self.line = Neuron(1, "linear", name="line")
+        self.part = Part(self)
+        self.named = {"a": Value(1.0), "b": [Value(3.0), self.part], 3: (Value(4.0),)}
+        self.fixed, self.size, self.text = Constant(9.0), 3, "w"
+
+
+def test_parameters_are_found_in_lists_dictionaries_and_parts() -> None:
+    """Each once, by its path; no constants, no remembered results, and never round in circles."""
+    model = Whole()
+    part = model.part
+    names = ["line.w[0]", "line.b", "part.w", "named['a']", "named['b'][0]", "named[3][0]"]
+    for _ in range(2):
+        assert [name for name, _ in model.named_parameters()] == names
+        part(5.0)
+    assert part.last.data == 10.0
+    state = dict(zip(names, map(float, range(6)), strict=True))
+    model.load_state_dict(state)
+    assert model.state_dict() == state
+    assert part.w.data == 2.0
+    part.last.grad = 5.0
+    part.w.grad = 7.0
+    model.zero_grad()
+    assert (part.last.grad, part.w.has_grad) == (5.0, False)
+
+
+def test_modules_lists_every_part_once() -> None:
+    """From the whole down, in the order of the attributes."""
+    model = Whole()
+    assert model.modules() == [model, model.line, model.part]
+    assert model.part.modules() == [model.part, model, model.line]
+    network = MLP(1, [2, 1])
+    first, last = network.layers
+    assert network.modules() == [network, first, *first.neurons, last, *last.neurons]
+
+
+def test_a_module_shows_its_parts() -> None:
+    """Indented, with the number of parameters; a part that leads back to the whole is cut short."""
+
+    class Net(Module):
+        def __init__(self) -> None:
+            self.scale = Value(1.0)
+            self.body = MLP(1, [2, 1], "tanh")
+            self.heads = [Neuron(2, "relu"), Neuron(2, "linear")]
+
+    assert repr(Net()).splitlines() == [
+        "Net(",
+        "  (body): MLP(",
+        "    h1: Layer(1, 2, 'tanh')  # 4 parameters",
+        "    out: Layer(2, 1, 'linear')  # 3 parameters",
+        "  )  # 7 parameters",
+        "  (heads[0]): Neuron(2, 'relu')  # 3 parameters",
+        "  (heads[1]): Neuron(2, 'linear')  # 3 parameters",
+        ")  # 14 parameters",
+    ]
+    assert repr(Whole()).splitlines() == [
+        "Whole(",
+        "  (line): Neuron(1, 'linear')  # 2 parameters",
+        "  (part): Part(",
+        "    (whole): …",
+        "  )  # 6 parameters",
+        ")  # 6 parameters",
+    ]

@@ -103,10 +103,10 @@ def test_losses_are_drawn_as_they_are() -> None:
 
 
 def test_without_validation_the_lowest_training_loss_is_best() -> None:
-    """Of equal ones the last, whose parameters ``fit`` restores."""
+    """Of equal ones the first, whose parameters ``fit`` restores."""
     (axes,) = loss_curve(History(losses=[3.0, 1.0, 2.0, 1.0, 4.0])).axes
-    assert best(axes) == (4, 1.0)
-    assert texts(axes) == ["best: epoch 4, 1.00", "training"]
+    assert best(axes) == (2, 1.0)
+    assert texts(axes) == ["best: epoch 2, 1.00", "training"]
 
 
 @pytest.mark.parametrize(

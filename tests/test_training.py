@@ -3,16 +3,20 @@
 import _thread
 import json
 import math
+import os
 import random
 import re
+import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 
-from autograd import Operation, Value, log
+from autograd import Operation, Value, algorithms, log
 from nn import (
     MLP,
     SGD,
@@ -32,6 +36,8 @@ from nn import (
     save,
     schedules,
     squared_error,
+    storage,
+    training,
 )
 
 XOR = [([0.0, 0.0], 0), ([0.0, 1.0], 1), ([1.0, 0.0], 1), ([1.0, 1.0], 0)]
@@ -205,6 +211,15 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
         assert trained.state_dict() == state
 
 
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where a shell has had it ignored, as with ``pytest &``."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_returns_the_history_so_far() -> None:
     """Training ends between two updates, and the model can go on."""
     model = network()
@@ -213,8 +228,101 @@ def test_ctrl_c_returns_the_history_so_far() -> None:
     history = train(model, SGD(model.parameters(), lr=0.1), epochs=10**9)
     timer.join()
     assert history.ended == "interrupted"
-    assert abs(len(history.losses) - len(history.gradient_norms["out"])) <= 1
+    assert len(history.losses) == len(history.gradient_norms["h1"]) == len(history.gradient_norms["out"])
     assert train(model, SGD(model.parameters(), lr=0.1)).ended == "epochs"
+
+
+class Recording(Adam):
+    """An optimiser that keeps the parameters after each update."""
+
+    states: list[list[float]]
+
+    def step(self) -> None:
+        super().step()
+        self.states.append([p.data for p in self.params])
+
+
+@pytest.mark.parametrize("validation", [[], XOR[:2]])
+def test_ctrl_c_at_any_call_of_the_loss(validation: Any) -> None:
+    """The parameters are those after a whole number of updates, and the history has whole epochs only."""
+
+    def run(at: int) -> tuple[list[float], History, list[list[float]]]:
+        model, calls = network(), 0
+        optimizer = Recording(model.parameters(), lr=0.1)
+        optimizer.states = [[p.data for p in model.parameters()]]
+
+        def loss(y: Any, d: Any) -> Value:
+            nonlocal calls
+            calls += 1
+            if calls == at:
+                raise KeyboardInterrupt
+            return cross_entropy(y, d)
+
+        options: dict[str, Any] = {"validation": validation, "metric": accuracy, "batch_size": 3, "progress": False}
+        history = fit(model, loss, XOR, optimizer, epochs=5, schedule=schedules.cosine(9), **options)
+        assert optimizer.lr == 0.1
+        return [p.data for p in model.parameters()], history, optimizer.states
+
+    *_, states = run(-1)
+    assert len(states) == 11
+    checks, each = len(XOR) + len(validation), len(XOR) + len(validation)
+    for call in (1, 2, 3, 4, 5, 6, 7, 8, 11, 13, 17):
+        parameters, history, _ = run(checks + call)
+        epochs, done = divmod(call - 1, each)  # of an epoch, after 3 calls one update and after 4 both
+        assert parameters == states[2 * epochs + (done >= 3) + (done >= 4)]
+        assert history.ended == "interrupted"
+        lists = [history.losses, history.metrics, *history.gradient_norms.values()]
+        assert [len(held) for held in lists] == [epochs] * len(lists)
+        assert len(history.validation_losses) == (epochs if validation else 0)
+    with pytest.raises(KeyboardInterrupt):  # before training: there is no history yet
+        run(checks)
+
+
+def test_an_epoch_is_noted_whole() -> None:
+    """Ctrl-C at any line of it: all lists of the history have an epoch more, and the best fits them, or nothing has."""
+
+    def started() -> tuple[Any, MLP]:
+        model = network()
+        noting = training._Training(model, SGD(model.parameters(), lr=0.1), None)
+        noting.norms = {"h1": 1.0, "out": 2.0}
+        noting.note({"loss": 3.0, "validation": 2.0, "metric": 0.5})
+        model.parameters()[0].data = 7.0
+        return noting, model
+
+    def state(noting: Any) -> tuple[int, Any]:
+        history = noting.history
+        lists = [history.losses, history.validation_losses, history.metrics, *history.gradient_norms.values()]
+        assert len(set(map(len, lists))) == 1
+        return len(lists[0]), noting.best
+
+    at, first = 1, started()[0].best
+    while True:
+        noting, model = started()
+        lines = 0
+
+        def trace(frame: FrameType, event: str, argument: object, at: int = at) -> Any:
+            nonlocal lines
+            if frame.f_code.co_filename not in (training.__file__, algorithms.__file__):
+                return None
+            if event == "line":
+                lines += 1
+                if lines == at:
+                    raise KeyboardInterrupt
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            noting.note({"loss": 2.0, "validation": 1.0, "metric": 0.75})
+        except KeyboardInterrupt:
+            assert state(noting) in ((1, first), (2, model.state_dict()))
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        at += 1
+    assert state(noting) == (2, model.state_dict())
+    assert at > 5
 
 
 def test_an_error_names_the_example() -> None:
@@ -337,7 +445,427 @@ def test_the_order_of_examples_depends_on_seed_and_epoch() -> None:
     assert all(sorted(order) == sorted(d for _, d in LINE) for order in first)
 
 
+class Slope(Module):
+    """y = w x, from w = 0."""
+
+    def __init__(self) -> None:
+        self.w = Value(0.0)
+
+    def __call__(self, x: float) -> Value:
+        return self.w * x
+
+
+def slopes(epochs: int) -> list[float]:
+    """w after each epoch of going from 0 to 4 by gradient descent, ∂(w − 4)²/∂w = 2(w − 4)."""
+    ws = [0.0]
+    for _ in range(epochs):
+        ws.append(ws[-1] - 0.05 * 2.0 * (ws[-1] - 4.0))
+    return ws[1:]
+
+
+def pass_by(model: Slope, epochs: int, **options: Any) -> History:
+    """Train towards w = 4, past the w = 1 that is validated: 0.4, 0.76, 1.084, 1.3756, …."""
+    options = {"validation": [(1.0, 1.0)], "progress": False, **options}
+    return fit(model, squared_error, [(1.0, 4.0)], SGD(model.parameters(), lr=0.05), epochs=epochs, **options)
+
+
+def test_patience_is_about_validation() -> None:
+    """The loss of training goes down all the time; the best epoch is that of the lowest validation loss, by hand."""
+    model = Slope()
+    history = pass_by(model, 50, patience=2)
+    assert history.ended == "early"
+    assert history.losses == pytest.approx([(w - 4.0) ** 2 for w in [0.0, *slopes(4)]])
+    assert history.validation_losses == pytest.approx([(w - 1.0) ** 2 for w in slopes(5)])
+    assert model.w.data == pytest.approx(1.084)
+    without = Slope()
+    assert pass_by(without, 8, patience=2, validation=()).ended == "epochs"
+    assert without.w.data == pytest.approx(slopes(8)[-1])
+
+
+def test_patience_of_a_loss_that_stays_the_same() -> None:
+    """An equal loss is no new lowest one."""
+    model = Slope()
+    history = fit(
+        model,
+        lambda y, d: y * 0.0 + d,
+        [(1.0, 4.0)],
+        SGD(model.parameters(), lr=0.05),
+        epochs=9,
+        patience=2,
+        progress=False,
+    )
+    assert (history.ended, history.losses) == ("early", [4.0] * 3)
+
+
+def test_the_best_comes_from_the_checkpoint(tmp_path: Path) -> None:
+    """An epoch before the interruption was the best: the resumed model ends with its parameters."""
+    path = tmp_path / "checkpoint.json"
+    pass_by(Slope(), 4, checkpoint=path, patience=10)
+    assert json.loads(path.read_bytes())["parameters"] == {"w": pytest.approx(1.3756)}
+    resumed = Slope()
+    history = pass_by(resumed, 6, checkpoint=path, patience=10)
+    assert len(history.losses) == 6
+    assert resumed.w.data == pytest.approx(1.084)
+
+
+def test_training_that_has_stopped_early_stays_so(tmp_path: Path) -> None:
+    """From its checkpoint no further epoch is trained, and the best parameters are there again."""
+    path, calls = tmp_path / "checkpoint.json", []
+
+    def metric(model: Any, data: Any) -> float:
+        calls.append(1)
+        return 0.0
+
+    first, again = Slope(), Slope()
+    history = pass_by(first, 50, checkpoint=path, patience=2, metric=metric)
+    assert (history.ended, len(calls)) == ("early", 5)
+    content = path.read_bytes()
+    assert pass_by(again, 50, checkpoint=path, patience=2, metric=metric) == history
+    assert len(calls) == 5
+    assert again.w.data == first.w.data == pytest.approx(1.084)
+    assert path.read_bytes() == content
+
+
+def test_a_nan_in_validation_stops_training() -> None:
+    """At the epoch where it comes up, with the number of the example, and not as an epoch without progress."""
+    model, calls = Slope(), []
+
+    def loss(y: Value, d: float) -> Value:
+        calls.append(d)
+        # From the second epoch on, the loss of the last example is nan.
+        return y * math.nan if d == 2.0 and calls.count(2.0) > 2 else squared_error(y, d)
+
+    with pytest.raises(ArithmeticError, match="the loss of validation example 1 is nan: "):
+        fit(
+            model,
+            loss,
+            [(1.0, 4.0)],
+            SGD(model.parameters(), lr=0.05),
+            epochs=50,
+            patience=3,
+            validation=[(1.0, 1.0), (1.0, 2.0)],
+            progress=False,
+        )
+    assert calls.count(2.0) == 3
+
+
+def test_gradient_norms_are_means_over_the_batches() -> None:
+    """Of slopes 1, 3 and 8 in batches of one, (1 + 3 + 8)/3; of all in one batch, their mean."""
+    data = [(1.0, 1.0), (3.0, 1.0), (2.0, 4.0)]
+    for batch_size, expected in ((1, 4.0), (2, None), (3, 4.0)):
+        model = Slope()
+        history = fit(
+            model,
+            lambda y, d: y * d,
+            data,
+            SGD(model.parameters(), lr=0.05),
+            epochs=2,
+            batch_size=batch_size,
+            progress=False,
+        )
+        if expected:
+            assert history.gradient_norms == {"w": pytest.approx([expected] * 2)}
+        else:  # batches {a, b} and {c}: ((a + b)/2 + c)/2, which is one of three numbers
+            assert all(round(norm, 9) in (5.0, 3.75, 3.25) for norm in history.gradient_norms["w"])
+
+
+def test_what_the_optimizer_does_not_hold_starts_from_zero() -> None:
+    """The gradient of a layer that is frozen does not add up over batches and epochs."""
+    model = MLP(1, [1, 1], "linear", init=lambda *_: 1.0)
+    optimizer = SGD(model.layers[1].parameters(), lr=1e-12)
+    history = fit(
+        model, lambda y, d: y * d, [([1.0], 1.0)] * 2, optimizer, epochs=3, batch_size=1, progress=False
+    )  # ∂/∂(w, b) is (x, 1) in h1, and (h, 1) in out
+    assert history.gradient_norms["h1"] == pytest.approx([math.sqrt(2.0)] * 3)
+    assert history.gradient_norms["out"] == pytest.approx([math.sqrt(2.0)] * 3)
+    assert model.layers[0].neurons[0].w[0].data == 1.0
+
+
+def test_what_the_model_does_not_hold_starts_from_zero() -> None:
+    """A parameter of the loss, which the optimiser moves too: by the gradient of each batch alone."""
+    model, scale = Slope(), Value(1.0)
+    fit(
+        model,
+        lambda y, d: y + scale * d,
+        [(1.0, 3.0)] * 2,
+        SGD([*model.parameters(), scale], lr=0.1),
+        epochs=2,
+        batch_size=1,
+        progress=False,
+    )
+    assert scale.data == pytest.approx(1.0 - 4 * 0.1 * 3.0)
+    assert model.w.data == pytest.approx(-4 * 0.1)
+
+
+@pytest.mark.parametrize(
+    ("factor", "error", "message"),
+    [
+        (-1.0, ValueError, "lr must be 0 or positive, not -0.1"),
+        (math.nan, ValueError, "lr must be 0 or positive, not nan"),
+        (math.inf, ValueError, "lr must be 0 or positive, not inf"),
+        (None, TypeError, "unsupported operand|real number"),
+        ("1", TypeError, "can't multiply|real number"),
+    ],
+)
+def test_a_schedule_gives_factors(factor: Any, error: type[Exception], message: str) -> None:
+    """Anything else stops training before an update, and the rate is the one at the start."""
+    model = network()
+    optimizer = SGD(model.parameters(), lr=0.1)
+    before = model.state_dict()
+    with pytest.raises(error, match=message):
+        train(model, optimizer, schedule=lambda t: factor)
+    assert model.state_dict() == before
+    assert optimizer.lr == 0.1
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_an_update_that_overflows_stops_training(kind: Any) -> None:
+    """Parameters and state are those before it; so they are where the penalty is no number."""
+    options = {"momentum": 0.9} if kind is SGD else {}
+    model = MLP(1, [1], seed=0)
+    optimizer = kind(model.parameters(), lr=0.01, **options)
+    fit(model, squared_error, LINE, optimizer, epochs=2, progress=False)
+    optimizer.lr = 1e308
+    before, state = model.state_dict(), optimizer.state_dict()
+    with pytest.raises(OverflowError, match="take a smaller lr than 1e\\+308"):
+        fit(model, squared_error, LINE, optimizer, epochs=1, progress=False)
+    assert (model.state_dict(), optimizer.state_dict()) == (before, state)
+    for x in (math.nan, math.inf):
+        with pytest.raises(ArithmeticError, match=f"the penalty makes the loss {x}"):
+            fit(
+                model,
+                squared_error,
+                LINE,
+                optimizer,
+                epochs=1,
+                penalty=lambda model, x=x: Value(x),  # type: ignore[misc]
+                progress=False,
+            )
+        assert (model.state_dict(), optimizer.state_dict()) == (before, state)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"schedule": 0.5}, TypeError, "schedule must be a function, not 0.5"),
+        ({"metric": "accuracy"}, TypeError, "metric must be a function, not 'accuracy'"),
+        ({"penalty": 1e-4}, TypeError, "penalty must be a function, not 0.0001"),
+        ({"optimizer": None}, TypeError, "optimizer must be an Optimizer, such as SGD.*, not None"),
+        ({"optimizer": SGD}, TypeError, "optimizer must be an Optimizer, such as SGD.*, not <class"),
+        ({"optimizer": "other"}, ValueError, "the optimizer has none of the model's parameters"),
+        ({"epochs": 0}, ValueError, "epochs must be a whole number of at least 1, not 0"),
+        ({"epochs": 2.5}, ValueError, "epochs must be a whole number of at least 1, not 2.5"),
+        ({"patience": 0}, ValueError, "patience must be a whole number of at least 1, not 0"),
+        ({"batch_size": 0}, ValueError, "batch_size must be a whole number of at least 1, not 0"),
+        ({"clip_norm": math.nan}, ValueError, "clip_norm must be positive, not nan"),
+        ({"checkpoint": "nowhere/checkpoint.json"}, FileNotFoundError, "there is no folder 'nowhere' for checkpoints"),
+    ],
+)
+def test_fit_refuses_wrong_options(
+    options: dict[str, Any], error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is trained."""
+    monkeypatch.chdir(tmp_path)
+    model = network()
+    before = model.state_dict()
+    options = {"optimizer": SGD(model.parameters(), lr=0.1), "epochs": 1, **options}
+    if options["optimizer"] == "other":
+        options["optimizer"] = SGD(network().parameters(), lr=0.1)
+    with pytest.raises(error, match=message):
+        fit(model, cross_entropy, XOR, progress=False, **options)
+    assert model.state_dict() == before
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("given", [None, "0.5", [0.5]])
+def test_a_metric_is_a_number(given: Any, tmp_path: Path) -> None:
+    """Anything else is refused before it is in the history or in the checkpoint."""
+    model, path = network(), tmp_path / "checkpoint.json"
+    with pytest.raises(TypeError, match="the metric needs a real number, not "):
+        train(model, SGD(model.parameters(), lr=0.1), checkpoint=path, metric=lambda model, data: given)
+    assert not path.exists()
+
+
+def test_a_metric_may_count(tmp_path: Path) -> None:
+    """A whole number is in the history as a float, and training goes on from its checkpoint."""
+    path = tmp_path / "checkpoint.json"
+    for epochs in (2, 3):
+        model = network()
+        history = train(
+            model, SGD(model.parameters(), lr=0.1), epochs, checkpoint=path, metric=lambda model, data: len(data)
+        )
+        assert history.metrics == [4.0] * epochs
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 1}, "seed was 0, and is 1"),
+        ({"batch_size": 2}, "batch_size was 3, and is 2"),
+        ({"batch_size": None}, "batch_size was 3, and is 4"),
+        ({"clip_norm": 1.0}, "clip_norm was None, and is 1.0"),
+        ({"data": XOR[:3]}, "examples was 4, and is 3"),
+    ],
+)
+def test_a_checkpoint_of_other_settings_is_refused(changed: dict[str, Any], message: str, tmp_path: Path) -> None:
+    """What decides how training goes on; model, optimiser and file are as they were."""
+    path, model = tmp_path / "checkpoint.json", network()
+    train(model, Adam(model.parameters(), lr=0.1), checkpoint=path)
+    content, other = path.read_bytes(), network(4)
+    optimizer = Adam(other.parameters(), lr=0.1)
+    before = other.state_dict(), optimizer.state_dict()
+    options = {"data": XOR, "batch_size": 3, "epochs": 9, "checkpoint": path, "progress": False, **changed}
+    with pytest.raises(ValueError, match=f"is not a checkpoint of this training: {message}"):
+        fit(other, cross_entropy, optimizer=optimizer, **options)
+    assert (other.state_dict(), optimizer.state_dict(), path.read_bytes()) == (*before, content)
+
+
+def renamed(content: dict[str, Any]) -> None:
+    """Other names of the parameters, in both places, which only the model can tell."""
+    for held in (content["parameters"], content["best"]):
+        held["other"] = held.pop("layers[0].neurons[0].w[0]")
+
+
+DAMAGE: dict[str, Callable[[dict[str, Any]], object]] = {
+    "names": renamed,
+    "a nan": lambda content: content["parameters"].update({"layers[0].neurons[0].w[0]": math.nan}),
+    "best": lambda content: content["best"].popitem(),
+    "no best": lambda content: content.update(best={}),
+    "a text as best": lambda content: content.update(best="x"),
+    "state": lambda content: content["optimizer"].update(m=[1.0]),
+    "steps": lambda content: content["optimizer"].update(steps=10**400),
+    "no optimizer": lambda content: content.pop("optimizer"),
+    "settings": lambda content: content.update(settings=None),
+    "no losses": lambda content: content["history"].update(losses=[]),
+    "a text as losses": lambda content: content["history"].update(losses="123"),
+    "losses by name": lambda content: content["history"].update(losses={"1": 1.0}),
+    "a text as loss": lambda content: content["history"].update(losses=[1.0, "2"]),
+    "a number as losses": lambda content: content["history"].update(losses=3),
+    "metrics": lambda content: content["history"].update(metrics=[None]),
+    "validation losses": lambda content: content["history"].update(validation_losses="1"),
+    "norms": lambda content: content["history"].update(gradient_norms=[1.0]),
+    "a norm": lambda content: content["history"]["gradient_norms"].update(h1=[True]),
+    "more": lambda content: content["history"].update(more=[]),
+    "no history": lambda content: content.update(history=None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
+    """Wherever it is damaged: an error, and nothing has changed, the optimiser neither."""
+    path, model = tmp_path / "checkpoint.json", network()
+    train(model, Adam(model.parameters(), lr=0.1), checkpoint=path, metric=accuracy)
+    content = json.loads(path.read_bytes())
+    DAMAGE[damage](content)
+    path.write_text(json.dumps(content))
+    other = network(4)
+    optimizer = Adam(other.parameters(), lr=0.1)
+    before = other.state_dict(), optimizer.state_dict()
+    with pytest.raises(ValueError, match="is not a checkpoint of this training: "):
+        train(other, optimizer, 9, checkpoint=path, metric=accuracy)
+    assert (other.state_dict(), optimizer.state_dict()) == before
+
+
+def test_a_history_shows_in_one_line() -> None:
+    """However long it is."""
+    long = History([3.0] + [0.5] * 999, [1.0] * 1000, [1.0] * 1000, {"h1": [1.0] * 1000}, "early")
+    assert repr(long) == "<History of 1000 epochs, loss 3 → 0.5, ended: early>"
+    assert repr(History()) == "<History of 0 epochs, ended: >"
+
+
 # Networks in files.
+
+
+def writing_fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Every file gets the first half of what is written, and then the disk is full."""
+    write = Path.write_bytes
+
+    def half(self: Path, data: bytes) -> int:
+        write(self, data[: len(data) // 2])
+        raise error
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_file_is_whole_though_writing_fails(
+    error: BaseException, linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old content stays, and no other file; where there was none, there is none."""
+    path = save(MLP(1, [1], seed=1), tmp_path / "model.json")
+    content = path.read_bytes()
+    if linked:
+        path = tmp_path / "link.json"
+        path.symlink_to(tmp_path / "model.json")
+    names = sorted(tmp_path.iterdir())
+    writing_fails(monkeypatch, error)
+    for target in (path, tmp_path / "new.json"):
+        with pytest.raises(type(error)):
+            save(MLP(1, [1], seed=2), target)
+        assert path.read_bytes() == content
+        assert path.is_symlink() == linked
+        assert sorted(tmp_path.iterdir()) == names
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """What it points to is replaced, in its own folder, whether it was there or not; no file is left over."""
+    (tmp_path / "far").mkdir()
+    link, target = tmp_path / "link.json", tmp_path / "far" / "model.json"
+    link.symlink_to(Path("far") / "model.json")
+    for seed in (1, 2):
+        model = MLP(2, [1], seed=seed)
+        save(model, link)
+        assert link.is_symlink()
+        assert link.readlink() == Path("far") / "model.json"
+        assert load(link).state_dict() == load(target).state_dict() == model.state_dict()
+        assert sorted(os.listdir(tmp_path)) == ["far", "link.json"]
+        assert os.listdir(target.parent) == ["model.json"]
+
+
+def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is written, whoever reads finds the old one."""
+    path = save(MLP(1, [1], seed=1), tmp_path / "model.json")
+    content, seen = path.read_bytes(), []
+    write = Path.write_bytes
+
+    def watched(self: Path, data: bytes) -> int:
+        written = write(self, data)
+        seen.append(path.read_bytes())
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", watched)
+    save(MLP(1, [1], seed=2), path)
+    assert seen == [content]
+    assert path.read_bytes() != content
+    assert os.listdir(tmp_path) == ["model.json"]
+
+
+def test_there_must_be_a_folder_for_a_file(tmp_path: Path) -> None:
+    """It is not made; the error names it."""
+    with pytest.raises(FileNotFoundError, match=r"there is no folder '.*nowhere' to write 'model.json' in"):
+        save(MLP(1, [1]), tmp_path / "nowhere" / "model.json")
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize("sizes", [(2, [10**9, 1]), (10**9, [1]), (1, [3, 3]), (1, [1] * 9), (2, [2, 0]), (2, [-1, 1])])
+def test_a_promised_network_is_not_built(
+    sizes: tuple[int, list[int]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose sizes need more weights than it holds is refused at once."""
+    path = save(MLP(2, [2, 1]), tmp_path / "model.json")
+    content = json.loads(path.read_bytes())
+    content["architecture"] |= {"nin": sizes[0], "nouts": sizes[1]}
+    if sizes == (1, [1] * 9):
+        content["parameters"] = {f"p{j}": 0.0 for j in range(7)}
+    path.write_text(json.dumps(content))
+
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the network was built")
+
+    monkeypatch.setattr(storage, "MLP", never)
+    with pytest.raises(ValueError, match="holds another network, or is damaged: its sizes are "):
+        load(path)
 
 
 def test_a_network_survives_a_file(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def loss_curve(history: _History) -> Plot:
     if all(map(math.isnan, judged)):
         raise ValueError("loss_curve needs at least one epoch with a finite loss")
     lowest = min(y for y in judged if y == y)
-    best = len(judged) - judged[::-1].index(lowest)  # of equals the last, which is the one that fit restores
+    best = judged.index(lowest) + 1  # of equals the first, which is the one that fit restores
 
     plot, axes = _plot("Loss", lines=1)
     lost = sum(map(math.isnan, judged))
