@@ -20,8 +20,9 @@ lint: .venv/dev
 bench: .venv/bench
 	$(BIN)/python tests/benchmarks/engine.py
 
-pictures: .venv/demo  ## those of the README
+pictures: .venv/dev  ## those of the README, and every view there is in out/pictures/
 	$(BIN)/python examples/readme_pictures.py
+	$(BIN)/python examples/contact_sheet.py
 
 clean:
 	rm -rf .venv out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

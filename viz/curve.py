@@ -24,9 +24,10 @@ class Curve:
     pieces: tuple[tuple[Point, ...], ...]
     #: Where the axes cross the square, if they do: the y of the x axis, and the x of the y axis.
     axes: tuple[float | None, float | None]
-    #: The operating point, and the ends of the tangent whose slope is the local derivative.
+    #: The operating point.
     point: Point
-    tangent: tuple[Point, Point]
+    #: The ends of the tangent, whose slope is the local derivative; None where only values are shown.
+    tangent: tuple[Point, Point] | None
     #: "dead" or "saturated" if the curve is flat at the point and around it.
     tag: str
 
@@ -115,12 +116,18 @@ def _between(low: float, high: float) -> Iterator[float]:
 
 
 def _tangent(point: Point, slope: float, length: float = 0.6) -> tuple[Point, Point]:
-    """A stretch of the tangent around the point, of a fixed length, kept within the square."""
-    (x, y), half = point, length / 2
-    dx = half / math.hypot(1.0, slope)
+    """A stretch of the tangent around the point, each half cut where it would leave the square."""
+    dx = length / 2 / math.hypot(1.0, slope)
     dy = slope * dx
-    room = min(1.0, (y - 0.05) / abs(dy), (0.95 - y) / abs(dy)) if dy else 1.0
-    return (x - dx * room, y - dy * room), (x + dx * room, y + dy * room)
+
+    def end(side: int) -> Point:
+        room = [1.0]
+        for at, step in zip(point, (side * dx, side * dy), strict=True):
+            if step:
+                room.append(((0.96 if step > 0.0 else 0.04) - at) / step)
+        return point[0] + side * dx * min(room), point[1] + side * dy * min(room)
+
+    return end(-1), end(1)
 
 
 def _tag(u: float, slope: float, width: float, at: Callable[[float], tuple[float, float] | None]) -> str:

@@ -123,7 +123,7 @@ def curve_plot(curve: Curve) -> str:
         graph.node(f"a{j}", pos=place(points[0]))
         graph.node(f"b{j}", pos=place(points[-1]))
         graph.edge(f"a{j}", f"b{j}", pos=" ".join(map(place, points)), dir="none", color=color, penwidth=f"{thickness}")
-    dot = {"style": "filled", "fillcolor": RIBBON[1], "color": PAPER, "width": "0.09", "fixedsize": "true"}
+    dot = {"style": "filled", "fillcolor": point_color(curve), "color": PAPER, "width": "0.09", "fixedsize": "true"}
     graph.node("point", shape="circle", label="", pos=place(curve.point), **dot)
     return str(graph.source)
 
@@ -137,7 +137,13 @@ def strokes(curve: Curve) -> Iterator[tuple[tuple[Point, ...], str, float]]:
         yield _straight((zero_x, 0.0), (zero_x, 1.0)), HAIRLINE, 0.8
     for piece in curve.pieces:
         yield piece, INK, 1.4
-    yield _straight(*curve.tangent), RIBBON[1], 1.6
+    if curve.tangent:
+        yield _straight(*curve.tangent), RIBBON[1], 1.6
+
+
+def point_color(curve: Curve) -> str:
+    """Of the operating point: that of its tangent, if there is one."""
+    return RIBBON[1] if curve.tangent else INK
 
 
 def _straight(a: Point, b: Point) -> tuple[Point, ...]:

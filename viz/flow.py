@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import replace
 
 from autograd import Graph, Value
 from autograd.algorithms import leading_to
@@ -73,6 +74,7 @@ def gradient_flow(
             rows.append(Row("grad", grad, sign_of(node.grad), "" if compact else _sum(parts[node], node.grad)))
         if compact:
             rows = [Row("", row.text, row.sign) for row in rows[-1:]]
+        plot = None if compact or "curves" in hide else curve(node)
         return Card(
             id=ids[node],
             name=name,
@@ -80,7 +82,7 @@ def gradient_flow(
             op=op,
             rows=tuple(rows),
             tooltip=f"{names[node]}: data {data}" + (f", grad {grad}" if grad else ""),
-            curve=None if compact or "curves" in hide else curve(node),
+            curve=plot if backward or plot is None else replace(plot, tangent=None, tag=""),
             scope=node.scope,
             faded=node not in lit,
         )
@@ -97,7 +99,7 @@ def gradient_flow(
     seeds = [
         Seed(
             ids[root],
-            f"start: ∂{names[root]}/∂{names[root]} = " if root.grad == 1.0 else "from what uses it: ",
+            f"start: ∂{names[root]}/∂{names[root]} =\u00a0" if root.grad == 1.0 else "from what uses it:\u00a0",
             short(root.grad),
             share(root.grad),
             root not in lit,

@@ -17,7 +17,6 @@ import graphviz
 from autograd import files
 from viz import dot
 from viz.curve import Curve
-from viz.palette import RIBBON
 from viz.svg import polish
 
 #: After so many seconds, Graphviz is stopped; pictures of a size that people can read take a tenth of one.
@@ -123,7 +122,7 @@ def _svg_plot(curve: Curve, place: str = "") -> str:
         for points, color, thickness in dot.strokes(curve)
     ]
     x, y = at(*curve.point).split(",")
-    point = f'<circle cx="{x}" cy="{y}" r="3.2" fill="{RIBBON[1].lower()}"/>'
+    point = f'<circle cx="{x}" cy="{y}" r="3.2" fill="{dot.point_color(curve).lower()}"/>'
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     # Not preserveAspectRatio as Graphviz has it for images: the plot has the size of its cell.
     x_y = " ".join(re.findall(r'\b[xy]="[^"]*"', place))
