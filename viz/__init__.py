@@ -4,5 +4,6 @@ from viz.derivation import explain
 from viz.drawing import draw, draw_dot, save
 from viz.picture import Picture
 from viz.tree import tree
+from viz.worksheet import worksheet
 
-__all__ = ["Picture", "draw", "draw_dot", "explain", "save", "tree"]
+__all__ = ["Picture", "draw", "draw_dot", "explain", "save", "tree", "worksheet"]

@@ -26,6 +26,8 @@ class Row:
     sign: int | None = None
     #: The sum that a gradient is, ``3 − 6 = ``, where a value is used more than once.
     parts: str = ""
+    #: Whether a worksheet asks for it: then it is in a box.
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class Ribbon:
     upstream: Flow | None = None
     downstream: Flow | None = None
     faded: bool = False
+    #: Whether a worksheet asks for the pill's number.
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

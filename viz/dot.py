@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from html import escape
@@ -26,6 +27,8 @@ DIRECTIONS = {
 PLOT = (58, 42)
 #: Stands in a worksheet where the reader is to write.
 BLANK = "\u00a0" * 9
+#: A ribbon in a worksheet, which tells nothing of what flows: a grey of middling width.
+UNKNOWN: Flow = (0, 0.05)
 _FADED, _HALF = "30", "90"  # a fifth, and a good half, as the last two digits of a colour
 
 
@@ -193,10 +196,16 @@ def _ribbon(
     if not ribbon.pill:
         frame.edge(tail, head, dir="back", tooltip=tooltip, **down)
         return
-    neutral, dead = ribbon.pill == "×1", not ribbon.downstream[0]
+    neutral = ribbon.pill == "×1" and not ribbon.asked
+    dead = not (ribbon.downstream[0] or ribbon.downstream == UNKNOWN or ribbon.asked)
     ink, outline = (NUMBER[0], HAIRLINE) if neutral or dead else (INK, STROKE[""])
     size = 10 if neutral else 12
-    pill = _blank(30) if ribbon.pill == BLANK else _font(ribbon.pill, size, _ink(ink, ribbon.faded), bold=not neutral)
+    if ribbon.asked:
+        pill = _table([[_cell(_font("×", size, INK), "left"), _box(ribbon.pill.removeprefix("×"), 42)]], bare=True)[
+            1:-1
+        ]
+    else:
+        pill = _font(ribbon.pill, size, _ink(ink, ribbon.faded), bold=not neutral)
     outline = _ink(outline, ribbon.faded)
     label = _table([[pill]], border=1, cellpadding=3, style="rounded", color=outline, bgcolor="white")
     out, into = tail[-1], head[-1]  # as they leave and meet cards, they leave and meet pills
@@ -246,18 +255,21 @@ def _card(card: Card) -> str:
 
 
 def _number(row: Row, faded: bool) -> str:
-    if row.text == BLANK:
-        return _blank(52)
+    if row.asked:
+        pieces = filter(None, re.split(f"({BLANK})", row.parts))
+        terms = [_box(BLANK, 42) if piece == BLANK else _cell(_font(piece, 10.5, MUTED), "right") for piece in pieces]
+        return _table([[*terms, _box(row.text, 54)]], bare=True)[1:-1]
     if row.sign is None:
         return _font(row.text, 13, _ink(INK, faded))
     parts = _font(row.parts, 10.5, _ink(MUTED, faded)) if row.parts else ""
     return parts + _font(row.text, 13, _ink(NUMBER[row.sign], faded), bold=True)
 
 
-def _blank(width: int) -> str:
-    """A box to write in."""
-    attributes = {"width": width, "height": 17, "border": 1, "color": MUTED, "bgcolor": PAPER}
-    return _table([[_cell("\u00a0", "left", **attributes)]], bare=True)[1:-1]
+def _box(text: str, width: int) -> str:
+    """A cell to write in, or with the answer."""
+    text = "\u00a0" if text == BLANK else text
+    frame = {"width": width, "height": 21, "border": 1, "cellpadding": 2, "color": INK, "bgcolor": PAPER}
+    return _cell(_font(text, 13, INK, bold=True), "center", **frame)
 
 
 def _op(card: Card, ink: str) -> str:
@@ -295,7 +307,7 @@ def _title(diagram: Diagram, rankdir: str) -> list[list[str]]:
 def _legend(diagram: Diagram, rankdir: str) -> str:
     """What the signs mean that occur."""
     flows = [flow for ribbon in diagram.ribbons for flow in (ribbon.upstream, ribbon.downstream) if flow]
-    flows += [seed.flow for seed in diagram.seeds]
+    flows = [flow for flow in (*flows, *(seed.flow for seed in diagram.seeds)) if flow != UNKNOWN]
     signs = {sign for sign, share in flows if sign or not share}
 
     def swatch(color: str) -> str:
