@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,9 @@ import graphviz
 
 from viz.curve import Curve, Point
 from viz.diagram import Card, Diagram, Flow, Ribbon, Row
-from viz.palette import AMBER, AMBER_FILL, CELL, FILL, HAIRLINE, INK, MUTED, NUMBER, PAPER, RIBBON, STROKE
+from viz.network import BARS, DECADES, EDGE, HEIGHT, LONGEST, TAG, UNITS, Layer, Network, Unit
+from viz.palette import AMBER, AMBER_FILL, CELL, FILL, HAIRLINE, INK, MUTED, NUMBER, PAPER, RIBBON, SHADES, STROKE
+from viz.text import number
 
 #: How values and gradients run, and the sides where a ribbon leaves its parent and meets its child.
 DIRECTIONS = {
@@ -343,7 +346,8 @@ def shorten(text: str, most: int = 40) -> str:
 def _tooltip(text: str, *, twice: bool = False) -> str:
     """A tooltip, in which Graphviz decodes entities, and replaces escapes; in those of nodes, twice."""
     escaped = graphviz.escape(shorten(text, 400).replace("&", "&amp;"))
-    return str(graphviz.escape(escaped) if twice else escaped)
+    told: str = graphviz.escape(escaped) if twice else escaped
+    return told  # as it is, not as str, which graphviz would take for HTML if it is in angle brackets
 
 
 def _font(text: str, size: float, color: str, bold: bool = False) -> str:
@@ -366,3 +370,152 @@ def _table(
     given = _attributes({"border": border, "cellborder": 0, "cellspacing": 0, "cellpadding": cellpadding, **attributes})
     body = "".join(f"<tr>{''.join(row if bare else [f'<td>{cell}</td>' for cell in row])}</tr>" for row in rows)
     return f"<<table {given}>{body}</table>>"
+
+
+def network(graph: graphviz.Digraph, drawn: Network) -> None:
+    """Write a network into an empty graph, for ``neato``; everything has its place, so that nothing is laid out."""
+    graph.attr(bgcolor="white", tooltip=_tooltip(drawn.title), outputorder="edgesfirst", pad="0", splines="line")
+    graph.attr("node", fontname="Arial", fontcolor=INK, label="", fixedsize="shape")
+    graph.attr("edge", dir="none", headclip="false", tailclip="false")
+    for corner, (x, y) in enumerate([(0.0, 0.0), (drawn.width, HEIGHT)]):
+        graph.node(f"corner{corner}", shape="point", style="invis", width="0.01", pos=_at(x, y))
+    _bars(graph, drawn)
+    for unit in drawn.units:
+        _unit(graph, unit, drawn.radius)
+        x, y = unit.place
+        if x == drawn.layers[0].x:
+            room = x - drawn.radius - 10.0 - EDGE
+            name = _font(shorten(unit.name, LONGEST), min(13.0, 9.0 + drawn.radius / 5), INK, bold=True)
+            _text(graph, f"{unit.id}_name", (EDGE + room / 2, y), name, "right", room)
+    for j, layer in enumerate(drawn.layers):
+        _heading(graph, f"layer{j}", layer)
+    size = 25 if len(drawn.title) <= 53 else 19 if len(drawn.title) <= 68 else 14.5
+    width = drawn.width - 2 * EDGE
+    rows = [
+        [_cell(_font(shorten(drawn.title, 90), size, INK, bold=True), "left", width=width)],
+        [_cell(_font(" · ".join(drawn.notes), 12, MUTED), "left")],
+    ]
+    _text(graph, "title", (drawn.width / 2, HEIGHT - 36.0), _table(rows, cellpadding=1, bare=True)[1:-1])
+    _text(graph, "legend", (drawn.width / 2, 20.0), _key(drawn))
+    for link in drawn.connections:
+        line = _weight(link.grad, 1.2 + 0.12 * drawn.radius)
+        graph.edge(link.source, link.target, tooltip=_tooltip(link.tooltip), **line)
+
+
+def _at(x: float, y: float) -> str:
+    """A fixed place, in inches."""
+    return f"{x / 72:.4f},{y / 72:.4f}!"
+
+
+def _block(graph: graphviz.Digraph, name: str, place: Point, size: Point, color: str, tooltip: str = "") -> None:
+    width, height = (f"{side / 72:.4f}" for side in size)
+    told = {"tooltip": _tooltip(tooltip, twice=True)} if tooltip else {}
+    shape = {"shape": "box", "style": "filled", "penwidth": "0", "width": width, "height": height}
+    graph.node(name, color=color, pos=_at(*place), **shape, **told)
+
+
+def _text(graph: graphviz.Digraph, name: str, place: Point, text: str, align: str = "", width: float = 0) -> None:
+    """Text around a place; with an alignment, in a cell of a given width."""
+    if align:
+        text = _table([[_cell(text, align, width=f"{width:g}")]], bare=True)[1:-1]
+    elif not text.startswith("<table"):
+        text = _table([[text]])[1:-1]
+    graph.node(name, f"<{text}>", shape="plain", fixedsize="false", pos=_at(*place))
+
+
+def _weight(grad: Flow | None, widest: float) -> dict[str, str]:
+    if grad is None or not grad[1]:
+        return {"color": STROKE[""] + "90", "penwidth": "0.4"}
+    sign, share = grad
+    return {"color": f"{RIBBON[sign]}{int(70 + 170 * share):02X}", "penwidth": f"{0.4 + widest * share**3:.2f}"}
+
+
+def _unit(graph: graphviz.Digraph, unit: Unit, radius: float) -> None:
+    """A circle: its fill is the activation, its ring the gradient."""
+    level = 0 if not unit.shade else max(1, round(unit.shade * (len(SHADES) - 1)))
+    ring = {"color": STROKE[""], "penwidth": "1"}
+    if unit.grad:
+        sign, share = unit.grad
+        ring = {"color": RIBBON[sign], "penwidth": f"{1 + share * min(5.0, 0.4 * radius):.2f}"}
+    ink = PAPER if level >= 4 else INK
+    x = unit.activation
+    label = "−" if x is not None and x < 0.0 else ""
+    if x is not None and radius >= 16:
+        label = number(x) if abs(x) >= 0.1 else f"{x:.2f}".replace("-", "−")
+    size = min(max(10.0, 0.45 * radius), 2.9 * radius / max(1, len(label)))
+    written = f"<{_font(label, size, ink, bold=True)}>" if label else ""
+    side = f"{2 * radius / 72:.4f}"
+    fill = {"style": "filled", "fillcolor": SHADES[level], "width": side, "height": side}
+    told = _tooltip(unit.tooltip, twice=True)
+    graph.node(unit.id, written, shape="circle", pos=_at(*unit.place), tooltip=told, **fill, **ring)
+    if unit.state:
+        x, y = unit.place
+        side = f"{max(8.0, 0.55 * radius) / 72:.4f}"
+        dot = {"fillcolor": _DOT[unit.state], "color": _DOT["dead"], "penwidth": "1.2", "width": side, "height": side}
+        place = _at(x + 0.8 * radius, y + 0.8 * radius)
+        graph.node(f"{unit.id}_dot", shape="circle", style="filled", pos=place, tooltip=told, **dot)
+
+
+_DOT = {"dead": STROKE["parameter"], "saturated": AMBER_FILL}
+
+
+def _heading(graph: graphviz.Digraph, name: str, layer: Layer) -> None:
+    """A column's name and size, and how many of its units have a problem."""
+    y = UNITS[1]
+    _text(graph, name, (layer.x, y + 39.0), _font(shorten(layer.name, 10), 16, INK, bold=True))
+    _text(graph, f"{name}_size", (layer.x, y + 21.0), _font(f"{layer.size:,}", 13, MUTED))
+    for state, count in (("dead", layer.dead), ("saturated", layer.saturated)):
+        if count:
+            tag = _table([[_font(f"{count:,} {state}", 10, AMBER)]], cellpadding=2, bgcolor=AMBER_FILL)
+            _text(graph, f"{name}_{state}", (layer.x, y + 3.0), tag[1:-1])
+            y -= TAG
+    if layer.hidden:
+        _text(graph, f"{name}_gap", layer.gap, _font(f"⋮ {layer.hidden:,} more", 10, MUTED))
+
+
+def _bars(graph: graphviz.Digraph, drawn: Network) -> None:
+    """For each layer, the mean size of its gradients, on lines that are a factor of 10 apart."""
+    means = [(j, layer, layer.mean) for j, layer in enumerate(drawn.layers) if layer.mean is not None]
+    if not means:
+        return
+    (low, high), (bottom, top) = drawn.decades, BARS
+    step, left, right = -(-(high - low) // 6), EDGE + 44.0, drawn.width - EDGE
+    for power in range(low, high + 1, step):
+        y = bottom + (top - bottom) * (power - low) / (high - low)
+        _block(graph, f"line{power - low}", ((left + right) / 2, y), (right - left, 0.75), HAIRLINE)
+        tick = _font(f"1e{power}".replace("-", "−"), 10, MUTED)
+        _text(graph, f"power{power - low}", (EDGE + 19.0, y), tick, "right", 38)
+    told = f"mean |∂{shorten(drawn.loss, 20)}/∂w| per layer: from line to line, a factor of {10**step:,}"
+    _text(graph, "caption", (drawn.width / 2, top + 29.0), _font(told, 13, MUTED), "left", drawn.width - 2 * EDGE)
+    for j, layer, mean in means:
+        share = (math.log10(mean) - low) / (high - low) if mean and math.isfinite(mean) else 0.0
+        height = share * (top - bottom)
+        said = f"The mean size of the gradients of layer {layer.name} is {number(mean)}."
+        if height:
+            _block(graph, f"bar{j}", (layer.x, bottom + height / 2), (30.0, height), RIBBON[0], said)
+        written = _font(number(mean) if mean else "0", 13, INK, bold=True)
+        _text(graph, f"mean{j}", (layer.x, bottom + height + 9.5), written)
+
+
+def _key(drawn: Network) -> str:
+    """What the marks mean that occur."""
+
+    def swatch(*colors: str, width: int = 26, **attributes: Any) -> str:
+        size = {"fixedsize": "true", "width": width, "height": 9, **attributes}
+        return _table([[f"<td {_attributes({**size, 'bgcolor': color})}></td>" for color in colors]], bare=True)[1:-1]
+
+    row = []
+    if any(unit.activation is not None for unit in drawn.units):
+        minus = ", − is negative" if any((unit.activation or 0.0) < 0.0 for unit in drawn.units) else ""
+        row += [swatch(*SHADES[1:], width=10), f"mean activation{minus}"]
+    flows = [*(unit.grad for unit in drawn.units), *(link.grad for link in drawn.connections)]
+    signs = {flow[0] for flow in flows if flow}
+    for sign, told in ((1, "positive gradient"), (-1, "negative gradient")):
+        row += [swatch(RIBBON[sign]), told] if sign in signs else []
+    row += [f"wider is larger, down to 1/{10**DECADES:,.0f}"] if signs - {0} else []
+    for state in ("dead", "saturated"):
+        if any(unit.state == state for unit in drawn.units):
+            row += [swatch(_DOT[state], width=9, border=1, color=_DOT["dead"]), state]
+    space = '<td width="12"></td>'
+    cells = [f"<td>{x}</td>" if x[0] == "<" else _cell(_font(x, 11.5, MUTED), "left") + space for x in row]
+    return _table([cells or [_cell("\u00a0", "left")]], cellpadding=3, bare=True)[1:-1]

@@ -7,17 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
-from autograd import Graph, Value, files
+from autograd import Graph, Value
 from viz import dot
 from viz.collapse import LEVELS, collapsed
 from viz.diagram import Diagram
 from viz.flow import PARTS, around, gradient_flow
+from viz.network import described, of
+from viz.neurons import of_graph, of_parameters
 from viz.picture import Picture
+from viz.text import pretty
 from viz.tree import tree
 
 #: Up to so many values a picture has full cards; up to so many, small ones; and at the very most.
 FULL, COMPACT, MOST = 40, 150, 1500
-FORMATS = ("svg", "png", "pdf", "dot")
 
 Part = Literal["data", "grads", "partials", "formulas", "curves"]
 
@@ -112,13 +114,7 @@ def save(value: Value | Graph, path: str | Path, **options: Unpack[Options]) -> 
         ValueError: if the suffix or an option is another, or the graph is too large.
         RuntimeError: if Graphviz is not installed, fails, or takes too long.
     """
-    path = Path(path)
-    format = path.suffix.removeprefix(".").lower()
-    if format not in FORMATS:
-        raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
-    picture = draw(value, **options)
-    files.replace(path, picture.source.encode() if format == "dot" else picture.pipe(format))
-    return path
+    return draw(value, **options).save(path)
 
 
 def _hidden(options: Options) -> tuple[str, ...]:
@@ -157,3 +153,57 @@ def _collapsed(graph: Graph, levels: list[str]) -> Diagram:
     raise ValueError(
         f"{len(graph):,} values are too many for a card each, and {' and '.join(dict.fromkeys(reasons))}: {_CURE}"
     )
+
+
+def network(value: Any, *, most: int = 200, title: str | None = None) -> Picture:
+    """The picture of a network: its layers from left to right, a circle per unit, a ribbon per weight.
+
+    Grey is forward, colour is backward. The fill of a unit is its mean activation over the examples,
+    as a share of the largest in its layer; a minus marks a negative one. The ring is the gradient of
+    its output, and a ribbon that of a weight: colour is the sign, and width the size, on a log scale of
+    four powers of 10 below the largest. Below, each layer has a bar for the mean size of its
+    parameters' gradients, so that a gradient that fades or explodes is seen. Amber dots mark units that
+    are dead (the slope of their activation is 0 for all examples) or saturated (below 0.05).
+
+    Of a layer with more than 16 units, the first 8 and the last 7 are drawn.
+
+    Args:
+        value: a value computed by networks of ``nn``, such as a loss over some examples, or its Graph;
+            or a network, of which the weights and their gradients are drawn. Before a backward pass,
+            there is the forward half only.
+        most: how many of the weights' gradients to draw as ribbons, the largest first; as many again
+            are drawn as hairlines.
+        title: what the picture is called; what the gradients say, if left out.
+
+    Returns:
+        A picture that displays itself in a notebook; ``save`` draws it to a file.
+
+    Raises:
+        ValueError: if there is no network, or its names are ambiguous.
+
+    >>> from autograd import name_scope
+    >>> with name_scope("n[0]"):
+    ...     x, w = Value(0.5, label="x1"), Value(2.0, label="n[0].w[0]")
+    ...     y = (w * x).tanh()
+    >>> y.label = "n[0]"
+    >>> y.backward()
+    >>> network(y)
+    <Picture: The gradient of n[0] reaches every layer>
+    """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 0:
+        raise ValueError(f"most must be a whole number, not {most!r}")
+    loss = ""
+    if isinstance(value, (Value, Graph)):
+        graph = value if isinstance(value, Graph) else Graph(value)
+        columns, links = of_graph(graph)
+        loss = pretty(graph.roots[0].label) if len(graph.roots) == 1 else ""
+    elif hasattr(value, "named_parameters"):
+        columns, links = of_parameters(parameter for _, parameter in value.named_parameters())
+    else:
+        raise TypeError(f"network needs a Value, a Graph or a network, not {type(value).__name__} {value!r}")
+    drawn = of(columns, links, loss or "loss", most, title)
+    picture = Picture("network", engine="neato")
+    picture.title, picture.text = drawn.title, described(drawn)
+    picture.description = picture.text.replace("\n", ". ")
+    dot.network(picture, drawn)
+    return picture

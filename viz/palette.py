@@ -23,6 +23,8 @@ STROKE = {
 }
 #: Of the tags that warn: text and fill.
 AMBER, AMBER_FILL = "#7A5200", "#FCE3A4"
+#: Of activations, from zero to the largest: greys, because a colour is a gradient's.
+SHADES = (PAPER, "#E9EDF1", "#D0D8DF", "#AEB9C4", "#66747F", "#434F5B")
 
 #: The page itself in the dark, where there is none around the picture.
 NIGHT = "#14181D"
@@ -45,4 +47,5 @@ DARK = {
     STROKE["parameter"]: "#A8820F",
     AMBER: "#F5C451",
     AMBER_FILL: "#4A3A10",
+    **dict(zip(SHADES[1:], ("#2B353F", "#3C4854", "#55636F", "#8593A0", "#BAC6D1"), strict=True)),
 }

@@ -23,13 +23,15 @@ from viz.svg import polish
 TIME_LIMIT = 20.0
 #: Dots per inch of a PNG: sharp on a slide, too.
 DPI = 192
+#: What pictures are saved as.
+FORMATS = ("svg", "png", "pdf", "dot")
 
 
 class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
     """A ``graphviz.Digraph`` that shows itself in notebooks, and needs no system Graphviz.
 
-    ``source`` is its DOT, ``pipe("svg")`` its bytes in a format, ``render("name", format="png")`` and
-    ``view()`` do what they do in graphviz.
+    ``source`` is its DOT, ``save("name.png")`` draws it to a file, and ``pipe("svg")`` gives its bytes in a
+    format; ``render("name", format="png")`` and ``view()`` do what they do in graphviz.
     """
 
     #: For those who do not see the picture; set by what makes it.
@@ -76,6 +78,20 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
             webbrowser.open(path.resolve().as_uri())
         return str(path)
 
+    def save(self, filename: str | Path) -> Path:  # of graphviz, for whom a file is always DOT
+        """Draw to a file, in the format that its suffix names: svg, png, pdf or dot.
+
+        The file is replaced only when the picture is complete.
+
+        Raises:
+            ValueError: if the suffix is another.
+            RuntimeError: if Graphviz is not installed, fails, or takes too long.
+        """
+        path = Path(filename)
+        format = format_of(path)
+        files.replace(path, self.source.encode() if format == "dot" else self.pipe(format))
+        return path
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
         try:
             return {"image/svg+xml": self.pipe("svg", encoding="utf-8"), "text/plain": self.text}
@@ -105,6 +121,18 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
             )
             svg = image.sub(lambda found, curve=curve: _svg_plot(curve, found[1]), svg)  # type: ignore[misc]
         return svg
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's suffix names.
+
+    Raises:
+        ValueError: if there is no such format.
+    """
+    format = path.suffix.removeprefix(".").lower()
+    if format not in FORMATS:
+        raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
+    return format
 
 
 _SVG_HEAD = b'<?xml version="1.0" encoding="UTF-8"?>\n'  # by which Graphviz knows an SVG

@@ -13,9 +13,9 @@ from pathlib import Path
 from autograd import Constant, Graph, Value, files
 from viz import dot
 from viz.diagram import Card, Diagram, Row
-from viz.drawing import FORMATS, FULL
+from viz.drawing import FULL
 from viz.flow import gradient_flow
-from viz.picture import Picture
+from viz.picture import Picture, format_of
 
 #: A number of a diagram: the id of a card with the caption of a row, or ``e`` with the place of a ribbon with "pill".
 Place = tuple[str, str]
@@ -72,9 +72,7 @@ def worksheet(value: Value, path: str | Path, *, seed: int = 0, count: int = 1) 
     sheet-1.dot sheet-1-key.dot sheet-2.dot sheet-2-key.dot
     """
     path = Path(path)
-    format = path.suffix.removeprefix(".").lower()
-    if format not in FORMATS:
-        raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
+    format = format_of(path)
     if not isinstance(count, int) or count < 1:
         raise ValueError(f"count must be a whole number of exercises, 1 or more, not {count!r}")
     if not path.resolve().parent.is_dir():
