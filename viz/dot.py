@@ -66,8 +66,8 @@ def gradient_flow(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "
 def groups(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "LR") -> None:
     """Write a diagram of groups into an empty graph: layers side by side, the neurons of each in their order."""
     _begin(graph, diagram, rankdir)
-    legend = _legend(diagram, rankdir)[1:-1]
-    rows = [*_title(diagram, rankdir), [_cell(legend or "\u00a0", "left")], [_cell("\u00a0", "left")]]
+    blank = [_cell("\u00a0", "left")]
+    rows = [*_title(diagram, rankdir), [_cell(_legend_line(diagram) or "\u00a0", "left")], blank]
     graph.attr(label=_table(rows, cellpadding=2, bare=True))
     _, _, out, into = DIRECTIONS[rankdir]
     layers: dict[str, list[str]] = {}
@@ -238,7 +238,7 @@ def _card(card: Card) -> str:
     ink, muted = _ink(INK, card.faded), _ink(MUTED, card.faded)
     # A formula that stands in for a name is longer, and smaller.
     title = [_font(shorten(card.name), 15 if len(card.name) <= 8 else 12.5, ink, bold=True)]
-    if card.role in ("input", "parameter", "constant", "output"):
+    if card.role not in ("group", "") and not card.name.startswith(card.role):  # as the group of all inputs does
         title.append(_font(f"\u00a0{card.role}", 9, muted))
     beside = ["\u00a0\u00a0" + _number(row, card.faded) for row in card.rows if not row.caption]
     below = [row for row in card.rows if row.caption]
@@ -308,34 +308,50 @@ def _title(diagram: Diagram, rankdir: str) -> list[list[str]]:
 
 
 def _legend(diagram: Diagram, rankdir: str) -> str:
-    """What the signs mean that occur."""
-    flows = [flow for ribbon in diagram.ribbons for flow in (ribbon.upstream, ribbon.downstream) if flow]
-    flows = [flow for flow in (*flows, *(seed.flow for seed in diagram.seeds)) if flow != UNKNOWN]
-    signs = {sign for sign, share in flows if sign or not share}
+    """What the signs mean that occur, as a table of one row."""
+
+    def told(text: str) -> str:
+        return _cell(_font(text, 11.5, MUTED), "left") + '<td width="14"></td>'
 
     def swatch(color: str) -> str:
         bar = f'<td fixedsize="true" width="34" height="7" bgcolor="{color}"></td>'
         return f"<td>{_table([[bar]], bare=True)[1:-1]}</td>"
 
-    def told(text: str) -> str:
-        return _cell(_font(text, 11.5, MUTED), "left") + '<td width="14"></td>'
-
-    row = []
-    if 1 in signs:
-        row += [swatch(RIBBON[1]), told("positive gradient")]
-    if -1 in signs:
-        row += [swatch(RIBBON[-1]), told("negative gradient")]
-    if 0 in signs:
-        row += [f"<td>{_font('– – –', 13, RIBBON[0])}</td>", told("zero: nothing flows")]
-    if any(share and not sign for sign, share in flows):
-        row += [swatch(RIBBON[0]), told("gradients of both signs, with sum zero")]
+    dashes = f"<td>{_font(_DASHES, 13, RIBBON[0])}</td>"
+    row = [(swatch(color) if solid else dashes) + told(text) for color, solid, text in _strokes_that_occur(diagram)]
     if any(ribbon.pill for ribbon in diagram.ribbons):
         sample = _font("×k", 11, INK, bold=True)
         outline: dict[str, Any] = {"style": "rounded", "color": STROKE[""], "bgcolor": "white"}
         pill = _table([[sample]], border=1, cellpadding=3, **outline)
         way = DIRECTIONS[rankdir][1]
-        row += [f"<td>{pill[1:-1]}</td>", told(f"local derivative: the ribbon is multiplied by k on its way {way}")]
+        row.append(f"<td>{pill[1:-1]}</td>")
+        row.append(told(f"local derivative: the ribbon is multiplied by k on its way {way}"))
     return _table([row], cellpadding=4, bare=True) if row else ""
+
+
+def _legend_line(diagram: Diagram) -> str:
+    """The same as a line of text, for a title, in which a table would be spread out."""
+    return "\u00a0\u00a0\u00a0\u00a0".join(
+        _font("━━━ " if solid else _DASHES, 12, color) + _font(f" {text}", 11.5, MUTED)
+        for color, solid, text in _strokes_that_occur(diagram)
+    )
+
+
+_DASHES = "– – –"
+
+
+def _strokes_that_occur(diagram: Diagram) -> list[tuple[str, bool, str]]:
+    """The kinds of ribbons in a diagram: colour, whether solid, meaning."""
+    flows = [flow for ribbon in diagram.ribbons for flow in (ribbon.upstream, ribbon.downstream) if flow]
+    flows = [flow for flow in (*flows, *(seed.flow for seed in diagram.seeds)) if flow != UNKNOWN]
+    kinds = {(sign, share > 0.0) for sign, share in flows}
+    meanings = {
+        (1, True): "positive gradient",
+        (-1, True): "negative gradient",
+        (0, False): "zero: nothing flows",
+        (0, True): "gradients of both signs, with sum zero",
+    }
+    return [(RIBBON[sign], solid, text) for (sign, solid), text in meanings.items() if (sign, solid) in kinds]
 
 
 def shorten(text: str, most: int = 40) -> str:

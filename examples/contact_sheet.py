@@ -1,0 +1,132 @@
+"""Every view that there is, as PNG in ``out/pictures/`` with a page that shows them all: ``make pictures``."""
+
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+
+from autograd import Graph, Value, fsum, label_from, sigmoid
+from nn import MLP, Adam, binary_cross_entropy_with_logits, fit, initializers, squared_error
+from nn.data import moons, split
+from viz import draw, network, save, worksheet
+from viz.plots import activations, decision_boundary, gradient_norms, loss_curve
+
+FOLDER = Path("out/pictures")
+
+
+def neuron(*, backward: bool = True) -> dict[str, Value]:
+    """One neuron: every learner of micrograd knows its numbers."""
+    x1, x2 = Value(2.0), Value(0.0)
+    w1, w2, b = Value(-3.0), Value(1.0), Value(6.8813735870195432)
+    n = x1 * w1 + x2 * w2 + b
+    o = n.tanh()
+    names = {"x1": x1, "x2": x2, "w1": w1, "w2": w2, "b": b, "n": n, "o": o}
+    label_from(names)
+    if backward:
+        o.backward()
+    return names
+
+
+def reuse() -> Value:
+    """A value used twice collects both gradients."""
+    a, b = Value(-2.0), Value(3.0)
+    d = a * b
+    e = a + b
+    f = d * e
+    label_from({"a": a, "b": b, "d": d, "e": e, "f": f})
+    f.backward()
+    return f
+
+
+def flat() -> Value:
+    """A dead ReLU and a saturated sigmoid: hardly any gradient passes."""
+    x, v, w = Value(2.0), Value(-1.5), Value(3.5)
+    h1 = (v * x).relu()
+    h2 = sigmoid(w * x)
+    y = h1 + h2
+    label_from({"x": x, "v": v, "w": w, "h1": h1, "h2": h2, "y": y})
+    y.backward()
+    return y
+
+
+def small_network() -> Value:
+    """The loss of a network 2-3-1 on one example."""
+    x = [Value(0.5, label="x1"), Value(-1.0, label="x2")]
+    loss = squared_error(MLP(2, [3, 1], "tanh", seed=1)(x), 1.0)
+    loss.label = "loss"
+    loss.backward()
+    return loss
+
+
+def deep_loss(activation: str, init: initializers.Initializer) -> Value:
+    """The mean loss of ten layers on twenty points."""
+    model = MLP(2, [6] * 9 + [1], activation, init=init, seed=1)
+    loss = fsum([binary_cross_entropy_with_logits(model(x), y) for x, y in moons(20)]) / 20
+    loss.label = "loss"
+    loss.backward()
+    return loss
+
+
+def main() -> None:
+    """Draw them all."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    names = neuron()
+    o, parameters = names["o"], [names["w1"], names["w2"], names["b"]]
+    loss = small_network()
+    data = moons(100)
+    model = MLP(2, [8, 1], "tanh", seed=0)
+    training, validation = split(data, 0.6)
+    history = fit(
+        model,
+        binary_cross_entropy_with_logits,
+        training,
+        Adam(model.parameters(), lr=0.03),
+        epochs=80,
+        batch_size=10,
+        validation=validation,
+        progress=False,
+    )
+    hidden = next(node for node in Graph(loss) if node.label == "h1[1]")
+
+    def view(value: Value, **options: object) -> Callable[[Path], object]:
+        return lambda path: save(value, path, **options)  # type: ignore[arg-type]
+
+    views: dict[str, Callable[[Path], object]] = {
+        "neuron": view(o, parameters=parameters),
+        "neuron before backward": view(neuron(backward=False)["o"], parameters=parameters),
+        "reuse": view(reuse(), title="A value used twice collects both gradients"),
+        "dead and saturated": view(flat()),
+        "highlight": view(o, highlight=names["w1"], parameters=parameters),
+        "without partials": view(o, hide="partials", parameters=parameters),
+        "gradients only": view(o, hide="data", parameters=parameters),
+        "top to bottom": view(o, rankdir="TB", parameters=parameters),
+        "classic": view(o, style="classic"),
+        "a network in full": view(loss),
+        "compact": view(loss, detail="compact"),
+        "focus": view(loss, focus=hidden, radius=1),
+        "neurons": view(loss, detail="neurons"),
+        "layers": view(loss, detail="layers"),
+        "vanishing gradients": network(deep_loss("sigmoid", initializers.xavier_uniform)).save,
+        "gradients that arrive": network(deep_loss("relu", initializers.kaiming_uniform)).save,
+        "a network of weights": network(model).save,
+        "worksheet": lambda path: worksheet(o, path, seed=1),
+        "loss": loss_curve(history).savefig,
+        "gradient norms": gradient_norms(history).savefig,
+        "boundary": decision_boundary(model, data).savefig,
+        "activations": activations().savefig,
+    }
+    shown = []
+    for name, write in views.items():
+        path = FOLDER / f"{name.replace(' ', '-')}.png"
+        write(path)
+        shown.append(
+            f'<figure><a href="{path.name}"><img src="{path.name}"></a><figcaption>{name}</figcaption></figure>'
+        )
+    tree = escape(draw(o).text)
+    style = "body{font:14px sans-serif;columns:3 420px}figure{break-inside:avoid;margin:0 0 2em}img{max-width:100%}"
+    page = f"<!doctype html><meta charset=utf-8><title>All views</title><style>{style}</style>{''.join(shown)}"
+    (FOLDER / "index.html").write_text(f"{page}<pre>{tree}</pre>", encoding="utf-8")
+    print(f"{len(views)} views: see {FOLDER / 'index.html'}")
+
+
+if __name__ == "__main__":
+    main()
