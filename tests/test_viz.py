@@ -209,12 +209,13 @@ print(draw(o).source)
 
 
 def test_dot_has_a_card_per_value_and_operands_in_order() -> None:
-    """Declared from the output back, since Graphviz draws the first at the bottom."""
+    """Declared in their order, with edges that are not seen between the pills of each operation."""
     o, _ = neuron()
     o.backward()
     source = draw(o).source
     declared = re.findall(r"^\t\tv(\d+) \[", source, re.MULTILINE)
-    assert declared == [str(i) for i in range(10, 0, -1)]
+    assert declared == [str(i) for i in range(1, 11)]
+    assert source.count("style=invis") == 4
     assert source.count("arrowhead") == 0
     assert source.count("dir=none") == len(Graph(o).edges)
     assert 'color="#D55E00" dir=back penwidth=8.00' in source

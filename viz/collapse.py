@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from autograd import Constant, Graph, Value
 from viz.diagram import Card, Diagram, Ribbon, Role, Row, flow, shares, sign_of
@@ -18,7 +18,7 @@ LEVELS: dict[str, Callable[[str], str]] = {
 }
 
 
-def collapsed(graph: Graph, level: str, most: int) -> Diagram:
+def collapsed(graph: Graph, level: str, most: int, hide: Collection[str] = ()) -> Diagram:
     """A card per name scope: how many values it has, its output, and the gradient that reaches its parameters.
 
     A ribbon adds up all gradients from one group to another: its width is the sum of their sizes, its
@@ -28,6 +28,7 @@ def collapsed(graph: Graph, level: str, most: int) -> Diagram:
         graph: what to draw.
         level: ``"neurons"`` for a card per scope, ``"layers"`` for one per scope without its index.
         most: the most cards that are drawn.
+        hide: what to leave out: "data" or "grads".
 
     Raises:
         ValueError: if nothing has a scope, or there would be more cards.
@@ -43,10 +44,10 @@ def collapsed(graph: Graph, level: str, most: int) -> Diagram:
     for edge in graph.edges:
         ends = home[edge.parent], home[edge.child]
         if ends[0] != ends[1]:
-            flowing = flow(edge.child, edge.position)
+            flowing = flow(edge.child, edge.position) if "grads" not in hide else None
             flows[ends] += [] if flowing is None else [flowing]
-    share = shares(math.fsum(map(abs, held)) for held in flows.values() if all(map(math.isfinite, held)))
-    backward = any(root.has_grad for root in graph.roots)
+    share = shares(sum(map(abs, held)) for held in flows.values() if all(map(math.isfinite, held)))
+    backward = "grads" not in hide and any(root.has_grad for root in graph.roots)
     ribbons = []
     for (parent, child), held in flows.items():
         if not held:
@@ -57,7 +58,7 @@ def collapsed(graph: Graph, level: str, most: int) -> Diagram:
         told += f"their sum is {number(total)}, that of their sizes {number(size)}"
         stroke = (sign_of(total), share(size)[1])
         ribbons.append(Ribbon(ids[parent], ids[child], told, "", stroke, stroke))
-    cards = [_card(name, ids[name], nodes, graph, backward) for name, nodes in groups.items()]
+    cards = [_card(name, ids[name], nodes, graph, backward, hide) for name, nodes in groups.items()]
     outputs = ", ".join(pretty(graph.name(root)) for root in graph.roots)
     title = f"How the gradient of {outputs} reaches every parameter" if backward else f"How {outputs} is computed"
     notes = (f"{len(graph):,} values, a card for each of the {level}",)
@@ -91,15 +92,16 @@ def _groups(graph: Graph, of: Callable[[str], str]) -> dict[str, list[Value]]:
     return {name: groups[name] for name in sorted(groups, key=place)}
 
 
-def _card(name: str, key: str, nodes: list[Value], graph: Graph, backward: bool) -> Card:
+def _card(name: str, key: str, nodes: list[Value], graph: Graph, backward: bool, hide: Collection[str]) -> Card:
     outputs = [n.data for n in nodes if n.label and n.scope.endswith(n.label)] or [
         n.data for n in nodes if n in graph.roots
     ]
     parameters = [node for node in nodes if node.scope and not node.op and not isinstance(node, Constant)]
     rows = [Row("values", f"{len(nodes):,}")]
-    if outputs:
+    if outputs and "data" not in hide:
         low, high = number(min(outputs)), number(max(outputs))
-        rows.append(Row("output", low if low == high else f"{low} … {high}"))
+        low_to_high = low if low == high else f"{low} … {high}"
+        rows.append(Row("output", "nan" if any(map(math.isnan, outputs)) else low_to_high))
     if backward and parameters:
         rows.append(Row("|grad|", number(math.hypot(*[p.grad for p in parameters])), 0))
     told = f"{pretty(name)}: " + ", ".join(f"{row.caption} {row.text}" for row in rows)

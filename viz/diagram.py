@@ -95,8 +95,9 @@ def shares(flows: Iterable[float]) -> Callable[[float], Flow]:
     largest = max((abs(flow) for flow in flows if math.isfinite(flow)), default=0.0)
 
     def share(flow: float) -> Flow:
-        sign = sign_of(flow)
-        return sign, min(1.0, abs(flow) / largest) if largest and sign else 0.0
+        # However small beside the largest, what flows is not drawn as a zero; nor is an infinity, nor a nan.
+        size = min(1.0, abs(flow) / largest or 1e-12) if largest and math.isfinite(flow) else 1.0
+        return sign_of(flow), size if flow else 0.0
 
     return share
 
@@ -155,4 +156,5 @@ def formula_of(root: Value, names: dict[Value, str], longest: int) -> str:
                 formula = Symbol(names[node])
         formulas[node] = formula
     written = typeset(formulas[root].text)
-    return f"{names[root]} = {written}" if written != names[root] and len(written) <= longest else ""
+    fits = max(len(written), len(names[root])) <= longest
+    return f"{names[root]} = {written}" if written != names[root] and fits else ""

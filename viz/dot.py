@@ -28,24 +28,33 @@ DIRECTIONS = {
 }
 #: The size of a curve's plot, in points.
 PLOT = (58, 42)
+#: The most frames one within the other.
+DEEPEST = 12
 #: Stands in a worksheet where the reader is to write.
 BLANK = "\u00a0" * 9
 #: A ribbon in a worksheet, which tells nothing of what flows: a grey of middling width.
 UNKNOWN: Flow = (0, 0.05)
+#: A row of a title that keeps it apart from what follows.
+_GAP = ['<td height="14"></td>']
 _FADED, _HALF = "30", "90"  # a fifth, and a good half, as the last two digits of a colour
 
 
 def gradient_flow(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "LR") -> None:
     """Write a diagram of values into an empty graph."""
     _begin(graph, diagram, rankdir)
-    graph.attr(ordering="in", label=_table(_title(diagram, rankdir), cellpadding=2, bare=True))
     _, _, out, into = DIRECTIONS[rankdir]
-    # A frame without a line carries the legend.  In it, Graphviz draws what is declared first at the
-    # bottom of its rank, or at the left: operands are to run from top to bottom, or from left to right.
-    step = -1 if rankdir in ("LR", "RL") else 1
-    with graph.subgraph(name="cluster_all") as frame:
-        frame.attr(peripheries="0", margin="14", labelloc="b", labeljust="l", label=_legend(diagram, rankdir))
-        framed: set[str] = set()
+    # A frame without a line carries the legend, if there are frames.  Within one, Graphviz draws what is declared
+    # first at the bottom of its rank, or at the left, and forgets the edges that would keep operands in their order.
+    has_frames = any(card.scope for card in diagram.cards)
+    step = -1 if has_frames and rankdir in ("LR", "RL") else 1
+    legend = [[_cell(text, "left")]] if (text := _legend(diagram, rankdir)) else []
+    rows = _title(diagram, rankdir) + ([] if has_frames else [*legend, _GAP])
+    graph.attr(ordering="in", label=_table(rows, cellpadding=2, bare=True))
+    with graph.subgraph(name="cluster_all" if has_frames else None) as frame:
+        if has_frames:
+            told = _table(legend, cellpadding=4, bare=True) if legend else ""
+            frame.attr(peripheries="0", margin="14", labelloc="b", labeljust="l", label=told)
+        framed: dict[str, str] = {}
         for card in diagram.cards[::step]:
             with _scope(frame, card.scope, framed) as place:
                 _place(place, card)
@@ -55,6 +64,8 @@ def gradient_flow(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "
             head = f"{ribbon.child}:op:w" if ribbon.child in at_op else f"{ribbon.child}:{into}"
             with _scope(frame, _common(scopes[ribbon.parent], scopes[ribbon.child]), framed) as place:
                 _ribbon(place, ribbon, f"{ribbon.parent}:{out}", head, f"e{j}")
+        if not has_frames:
+            _side_by_side(graph, diagram)
         for seed in diagram.seeds:
             number = _font(seed.value, 13, _ink(NUMBER[seed.flow[0]], seed.faded), bold=True)
             text = _font(seed.text, 12, _ink(MUTED, seed.faded)) + number
@@ -63,11 +74,24 @@ def gradient_flow(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "
             frame.edge(f"{seed.output}:{out}", f"seed_{seed.output}:{into}", dir="back", **stroke)
 
 
+def _side_by_side(graph: graphviz.Digraph, diagram: Diagram) -> None:
+    """Keep the pills of every operation in the order of its operands, by edges that are not seen."""
+    pills: dict[str, list[str]] = {}
+    for j, ribbon in enumerate(diagram.ribbons):
+        if ribbon.pill:
+            pills.setdefault(ribbon.child, []).append(f"e{j}")
+    for ids in pills.values():
+        if ids[1:]:
+            with graph.subgraph() as rank:
+                rank.attr(rank="same")
+                for above, below in itertools.pairwise(ids):
+                    rank.edge(above, below, style="invis")
+
+
 def groups(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "LR") -> None:
     """Write a diagram of groups into an empty graph: layers side by side, the neurons of each in their order."""
     _begin(graph, diagram, rankdir)
-    blank = [_cell("\u00a0", "left")]
-    rows = [*_title(diagram, rankdir), [_cell(_legend_line(diagram) or "\u00a0", "left")], blank]
+    rows = [*_title(diagram, rankdir), [_cell(_legend(diagram, rankdir) or "\u00a0", "left")], _GAP]
     graph.attr(label=_table(rows, cellpadding=2, bare=True))
     _, _, out, into = DIRECTIONS[rankdir]
     layers: dict[str, list[str]] = {}
@@ -99,19 +123,21 @@ def classic(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "LR") -
     """Write a diagram as micrograd draws it: a record per value, an ellipse per operation."""
     graph.attr(rankdir=rankdir)
     for card in diagram.cards:
-        fields = [card.name, *(f"{row.caption} {row.text}" for row in card.rows)]
+        fields = [shorten(card.name), *(f"{row.caption} {row.text}" for row in card.rows)]
         label = " | ".join(_record(field) for field in fields)
         graph.node(card.id, f"{{ {label} }}", shape="record", tooltip=_tooltip(card.tooltip, twice=True))
         if card.op:
-            graph.node(f"{card.id}op", _record(card.op))
+            graph.node(f"{card.id}op", _record(shorten(card.op)))
             graph.edge(f"{card.id}op", card.id)
+    computed = {card.id for card in diagram.cards if card.op}  # which groups are not
     for ribbon in diagram.ribbons:
-        graph.edge(ribbon.parent, f"{ribbon.child}op", tooltip=_tooltip(ribbon.tooltip))
+        graph.edge(ribbon.parent, ribbon.child + "op" * (ribbon.child in computed), tooltip=_tooltip(ribbon.tooltip))
 
 
 def _record(text: str) -> str:
-    """Text in a record's label, in which some characters have a meaning."""
-    return "".join(f"\\{c}" if c in "{}|<>\\ " else c for c in escape(text, quote=False)) if text else ""
+    """Text in a record's label, in which some characters have a meaning, and spaces after ₁ would be lost."""
+    text = escape(text, quote=False).replace(" ", "\u00a0")
+    return "".join(f"\\{c}" if c in "{}|<>\\" else c for c in text)
 
 
 def curve_plot(curve: Curve) -> str:
@@ -160,24 +186,29 @@ def _straight(a: Point, b: Point) -> tuple[Point, ...]:
 
 
 @contextlib.contextmanager
-def _scope(frame: graphviz.Digraph, scope: str, framed: set[str]) -> Iterator[graphviz.Digraph]:
+def _scope(frame: graphviz.Digraph, scope: str, framed: dict[str, str]) -> Iterator[graphviz.Digraph]:
     """A frame for each part of a scope, one within the other; one that is named again goes on."""
     with contextlib.ExitStack() as stack:
-        parts = scope.split(".") if scope else []
+        parts = _parts(scope)
         for depth, name in enumerate(parts, start=1):
             path = ".".join(parts[:depth])
-            frame = stack.enter_context(frame.subgraph(name=f"cluster_{path}"))
-            if path not in framed:
-                framed.add(path)
+            new = path not in framed
+            frame = stack.enter_context(frame.subgraph(name=framed.setdefault(path, f"cluster_{len(framed)}")))
+            if new:
                 label = f"<{_font(shorten(name), 11, MUTED)}>"
                 frame.attr(label=label, labelloc="t", labeljust="l", margin="12", peripheries="1")
                 frame.attr(style="rounded", color=HAIRLINE, penwidth="1.2", tooltip=_tooltip(f"everything in {path}"))
         yield frame
 
 
+def _parts(scope: str) -> list[str]:
+    """The scopes that are one within the other, of which no more are drawn than anyone can read."""
+    return scope.split(".", DEEPEST - 1) if scope else []
+
+
 def _common(a: str, b: str) -> str:
     """The innermost scope that both are in."""
-    both = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a.split("."), b.split("."), strict=False))
+    both = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(_parts(a), _parts(b), strict=False))
     return ".".join(part for part, _ in both)
 
 
@@ -238,8 +269,10 @@ def _card(card: Card) -> str:
     ink, muted = _ink(INK, card.faded), _ink(MUTED, card.faded)
     # A formula that stands in for a name is longer, and smaller.
     title = [_font(shorten(card.name), 15 if len(card.name) <= 8 else 12.5, ink, bold=True)]
-    if card.role not in ("group", "") and not card.name.startswith(card.role):  # as the group of all inputs does
-        title.append(_font(f"\u00a0{card.role}", 9, muted))
+    # The group of all inputs is called so; it need not be said twice.
+    told = "" if card.role in ("group", "") or card.name.startswith(card.role) else card.role
+    if after := _room(card.name) + (f"\u00a0{told}" if told else ""):
+        title.append(_font(after, 9, muted))
     beside = ["\u00a0\u00a0" + _number(row, card.faded) for row in card.rows if not row.caption]
     below = [row for row in card.rows if row.caption]
     heading = _cell(" ".join(title), "left", colspan=1 if beside else 2)
@@ -264,7 +297,7 @@ def _number(row: Row, faded: bool) -> str:
         return _table([[*terms, _box(row.text, 54)]], bare=True)[1:-1]
     if row.sign is None:
         return _font(row.text, 13, _ink(INK, faded))
-    parts = _font(row.parts, 10.5, _ink(MUTED, faded)) if row.parts else ""
+    parts = _font(row.parts + _room(row.parts), 10.5, _ink(MUTED, faded)) if row.parts else ""
     return parts + _font(row.text, 13, _ink(NUMBER[row.sign], faded), bold=True)
 
 
@@ -275,12 +308,17 @@ def _box(text: str, width: int) -> str:
     return _cell(_font(text, 13, INK, bold=True), "center", **frame)
 
 
+def _room(text: str) -> str:
+    """Spaces between a text and the next: Graphviz rounds the widths of letters, and long texts get too little."""
+    return "\u00a0" * max(0, min(len(text), 40) // 10 - 1)
+
+
 def _op(card: Card, ink: str) -> str:
     """The cell of the operation: its sign, or its name with its curve."""
     if not card.op:
         return ""
     sign = len(card.op) == 1
-    rows = [[_cell(_font(card.op, 24 if sign else 11, ink), "center")]]
+    rows = [[_cell(_font(shorten(card.op), 24 if sign else 11, ink), "center")]]
     if card.curve:
         width, height = PLOT
         rows.insert(0, [f'<td id="{plot_id(card.id)}" fixedsize="true" width="{width}" height="{height}"></td>'])
@@ -308,36 +346,15 @@ def _title(diagram: Diagram, rankdir: str) -> list[list[str]]:
 
 
 def _legend(diagram: Diagram, rankdir: str) -> str:
-    """What the signs mean that occur, as a table of one row."""
-
-    def told(text: str) -> str:
-        return _cell(_font(text, 11.5, MUTED), "left") + '<td width="14"></td>'
-
-    def swatch(color: str) -> str:
-        bar = f'<td fixedsize="true" width="34" height="7" bgcolor="{color}"></td>'
-        return f"<td>{_table([[bar]], bare=True)[1:-1]}</td>"
-
-    dashes = f"<td>{_font(_DASHES, 13, RIBBON[0])}</td>"
-    row = [(swatch(color) if solid else dashes) + told(text) for color, solid, text in _strokes_that_occur(diagram)]
-    if any(ribbon.pill for ribbon in diagram.ribbons):
-        sample = _font("×k", 11, INK, bold=True)
-        outline: dict[str, Any] = {"style": "rounded", "color": STROKE[""], "bgcolor": "white"}
-        pill = _table([[sample]], border=1, cellpadding=3, **outline)
-        way = DIRECTIONS[rankdir][1]
-        row.append(f"<td>{pill[1:-1]}</td>")
-        row.append(told(f"local derivative: the ribbon is multiplied by k on its way {way}"))
-    return _table([row], cellpadding=4, bare=True) if row else ""
-
-
-def _legend_line(diagram: Diagram) -> str:
-    """The same as a line of text, for a title, in which a table would be spread out."""
-    return "\u00a0\u00a0\u00a0\u00a0".join(
-        _font("━━━ " if solid else _DASHES, 12, color) + _font(f" {text}", 11.5, MUTED)
+    """What the signs mean that occur, as a line of text: a table would be spread out over the title's width."""
+    meanings = [
+        _font("━━━" if solid else "– – –", 12, color, bold=solid) + _font(f"\u00a0\u00a0{text}", 11.5, MUTED)
         for color, solid, text in _strokes_that_occur(diagram)
-    )
-
-
-_DASHES = "– – –"
+    ]
+    if any(ribbon.pill for ribbon in diagram.ribbons):
+        text = f"\u00a0\u00a0local derivative: the ribbon is multiplied by k on its way {DIRECTIONS[rankdir][1]}"
+        meanings.append(_font("×k", 12, INK, bold=True) + _font(text, 11.5, MUTED))
+    return _font("\u00a0" * 6, 11.5, MUTED).join(meanings)
 
 
 def _strokes_that_occur(diagram: Diagram) -> list[tuple[str, bool, str]]:
@@ -349,7 +366,7 @@ def _strokes_that_occur(diagram: Diagram) -> list[tuple[str, bool, str]]:
         (1, True): "positive gradient",
         (-1, True): "negative gradient",
         (0, False): "zero: nothing flows",
-        (0, True): "gradients of both signs, with sum zero",
+        (0, True): "gradients of both signs, with sum zero, or nan",
     }
     return [(RIBBON[sign], solid, text) for (sign, solid), text in meanings.items() if (sign, solid) in kinds]
 
@@ -367,7 +384,7 @@ def _tooltip(text: str, *, twice: bool = False) -> str:
 
 
 def _font(text: str, size: float, color: str, bold: bool = False) -> str:
-    text = escape(text).replace("\\", "\\\\")  # or Graphviz would put a node's name for \N
+    text = escape(text or "\u00a0").replace("\\", "\\\\")  # or Graphviz would put a node's name for \N
     return f'<font point-size="{size}" color="{color}">{f"<b>{text}</b>" if bold else text}</font>'
 
 

@@ -15,7 +15,7 @@ from viz.flow import PARTS, around, gradient_flow
 from viz.network import described, of
 from viz.neurons import of_graph, of_parameters
 from viz.picture import Picture
-from viz.text import pretty
+from viz.text import pretty, printable
 from viz.tree import tree
 
 #: Up to so many values a picture has full cards; up to so many, small ones; and at the very most.
@@ -66,6 +66,7 @@ def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
         A ``graphviz.Digraph`` that displays itself in a notebook; its ``source`` is DOT.
 
     Raises:
+        TypeError: if an option is of another kind.
         ValueError: if an option is unknown, or the graph is too large; it says what to ask for instead.
 
     >>> x = Value(3.0, label="x")
@@ -76,6 +77,9 @@ def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
         raise TypeError(f"draw needs a Value or a Graph, not {type(value).__name__} {value!r}")
     graph = value if isinstance(value, Graph) else Graph(value)
     rankdir, style = options.get("rankdir", "LR"), options.get("style", "cards")
+    for name, (kind, what) in _KINDS.items():
+        if options.get(name) is not None and not isinstance(options.get(name), kind):
+            raise TypeError(f"{name} must be {what}, not {options.get(name)!r}")
     for name, given, known in (
         ("rankdir", rankdir, dot.DIRECTIONS),
         ("style", style, ("cards", "classic")),
@@ -83,11 +87,12 @@ def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
         *(("hide", part, PARTS) for part in _hidden(options)),
         *(("option", option, Options.__annotations__) for option in options),
     ):
-        if given not in known:
+        if given not in tuple(known):
             raise ValueError(f"{name} {given!r} is not one of {', '.join(repr(x) for x in known if x)}")
     diagram = _diagram(graph, options)
     picture = Picture("gradient_flow")
-    picture.title, picture.description = diagram.title, ". ".join(card.tooltip for card in diagram.cards[:200])
+    picture.title = diagram.title
+    picture.description = ". ".join(dot.shorten(card.tooltip, 400) for card in diagram.cards[:200])
     picture.text = str(tree(graph, width=100, color=False))
     grouped = any(card.role == "group" for card in diagram.cards)
     write = dot.classic if style == "classic" else dot.groups if grouped else dot.gradient_flow
@@ -117,15 +122,23 @@ def save(value: Value | Graph, path: str | Path, **options: Unpack[Options]) -> 
     return draw(value, **options).save(path)
 
 
+_LIST = (Collection, "a collection")
+_KINDS: dict[str, tuple[type, str]] = {"parameters": _LIST, "hide": _LIST, "radius": (int, "a whole number")}
+_KINDS |= {"highlight": (Value, "a Value"), "focus": (Value, "a Value"), "title": (str, "a text")}
+
+
 def _hidden(options: Options) -> tuple[str, ...]:
-    hide = options.get("hide", ())
+    hide = options.get("hide") or ()
     return (hide,) if isinstance(hide, str) else tuple(hide)
 
 
 def _diagram(graph: Graph, options: Options) -> Diagram:
     """The view of a graph that suits its size, or that was asked for."""
     focus, highlight = options.get("focus"), options.get("highlight")
-    within = around(graph, focus, options.get("radius", 2)) if focus is not None else None
+    radius = 2 if options.get("radius") is None else options["radius"]
+    if radius < 0:
+        raise ValueError(f"radius must be 0 or more, not {radius}")
+    within = around(graph, focus, radius) if focus is not None else None
     if highlight is not None and highlight not in graph:
         raise ValueError(f"{highlight!r} is not part of the picture's graph")
     count = len(graph) if within is None else len(within)
@@ -133,21 +146,23 @@ def _diagram(graph: Graph, options: Options) -> Diagram:
     if detail in ("full", "compact"):
         if count > MOST:
             raise ValueError(f"{count:,} values are too many for a picture, which shows up to {MOST:,}: {_CURE}")
-        shown: dict[str, Any] = {"parameters": options.get("parameters", ()), "hide": _hidden(options)}
+        shown: dict[str, Any] = {"parameters": options.get("parameters") or (), "hide": _hidden(options)}
         diagram = gradient_flow(graph, **shown, highlight=highlight, within=within, compact=detail == "compact")
+    elif within is not None and not detail:
+        raise ValueError(f"{count:,} values are around the focus, too many for a picture: ask for a smaller radius")
     else:
-        diagram = _collapsed(graph, [detail] if detail else [*LEVELS])
-    return replace(diagram, title=options["title"]) if "title" in options else diagram
+        diagram = _collapsed(graph, [detail] if detail else [*LEVELS], _hidden(options))
+    return diagram if options.get("title") is None else replace(diagram, title=printable(options["title"]))
 
 
 _CURE = "ask for focus=value, for the output of a part, or give the parts a name_scope, each of which becomes a card"
 
 
-def _collapsed(graph: Graph, levels: list[str]) -> Diagram:
+def _collapsed(graph: Graph, levels: list[str], hide: Collection[str]) -> Diagram:
     reasons = []
     for level in levels:
         try:
-            return collapsed(graph, level, COMPACT)
+            return collapsed(graph, level, COMPACT, hide)
         except ValueError as error:
             reasons.append(str(error))
     raise ValueError(

@@ -11,7 +11,7 @@ from autograd import Graph, Value
 from autograd.algorithms import leading_to
 from viz.curve import curve
 from viz.diagram import Card, Diagram, Ribbon, Row, Seed, flow, formula_of, named, role, shares, sign_of
-from viz.text import SIGNS, number, pretty, short, typeset
+from viz.text import SIGNS, number, pretty, printable, short, typeset
 
 #: What may be left out of a picture.
 PARTS = ("data", "grads", "partials", "formulas", "curves")
@@ -40,7 +40,7 @@ def gradient_flow(
     ids = {node: f"v{i}" for i, node in enumerate(graph.nodes, start=1)}
     names = named(graph, longest=0 if "formulas" in hide else 18)
     backward = "grads" not in hide and any(root.has_grad for root in graph.roots)
-    lit = leading_to(graph.nodes, [highlight]) if highlight else set(graph.nodes)
+    lit = leading_to(graph.nodes, [highlight]) if highlight is not None else set(graph.nodes)
     edges = [edge for edge in graph.edges if within is None or (edge.parent in within and edge.child in within)]
     flows = {edge: flow(edge.child, edge.position) if backward else None for edge in graph.edges}
     share = shares([*(f for f in flows.values() if f is not None), *(root.grad for root in graph.roots)])
@@ -63,7 +63,8 @@ def gradient_flow(
 
     def card(node: Value) -> Card:
         is_ = role(node, graph, parameters)
-        name = names[node].removeprefix(f"{node.scope}.")  # which the frame says
+        scope = printable(node.scope)
+        name = names[node].removeprefix(f"{scope}.")  # which the frame says
         name = typeset(name) if is_ == "constant" else name  # a number, with a true minus
         op = SIGNS.get(node.op.symbol, node.op.symbol) if node.op else ""
         data, grad = number(node.data), number(node.grad) if backward and node.has_grad else ""
@@ -83,7 +84,7 @@ def gradient_flow(
             rows=tuple(rows),
             tooltip=f"{names[node]}: data {data}" + (f", grad {grad}" if grad else ""),
             curve=plot if backward or plot is None else replace(plot, tangent=None, tag=""),
-            scope=node.scope,
+            scope=scope,
             faded=node not in lit,
         )
 
@@ -94,12 +95,13 @@ def gradient_flow(
     notes = [*filter(None, formulas)]
     if len(nodes) < len(graph):
         notes.append(f"{len(graph):,} values, {len(nodes)} shown")
-    if highlight:
+    if highlight is not None:
         title = f"How {outputs} depends on {names[highlight]}"
+    brief = {root: names[root] if len(names[root]) <= 20 else f"{names[root][:19]}…" for root in graph.roots}
     seeds = [
         Seed(
             ids[root],
-            f"start: ∂{names[root]}/∂{names[root]} =\u00a0" if root.grad == 1.0 else "from what uses it:\u00a0",
+            f"start: ∂{brief[root]}/∂{brief[root]} =\u00a0" if root.grad == 1.0 else "from what uses it:\u00a0",
             short(root.grad),
             share(root.grad),
             root not in lit,

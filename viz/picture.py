@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import webbrowser
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
@@ -55,8 +56,11 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
             source = self._with_curves(Path(folder), format, engine)
             drawn = _laid_out(source, format, engine)
             if format == "svg":
-                text = self._with_inline_curves(drawn.decode())
-                drawn = polish(text, title=self.title, description=self.description).encode()
+                try:
+                    text = self._with_inline_curves(drawn.decode())
+                    drawn = polish(text, title=self.title, description=self.description).encode()
+                except (ET.ParseError, UnicodeDecodeError) as error:
+                    raise RuntimeError(f"Graphviz failed: what it wrote is not SVG: {error}") from None
         return drawn.decode(encoding) if encoding else drawn
 
     def render(
@@ -168,7 +172,7 @@ def _laid_out(source: str, format: str, engine: str, *arguments: str) -> bytes:
     try:
         command = ["dot", f"-K{engine}", f"-T{format}", *arguments]
         return _run(command, source)
-    except (FileNotFoundError, PermissionError):
+    except OSError:  # there is none, or one that cannot be run here
         pass
     try:
         import pygraphviz
@@ -178,7 +182,10 @@ def _laid_out(source: str, format: str, engine: str, *arguments: str) -> bytes:
         ) from None
     if len(source) > LARGE:  # only another process can be stopped
         return _run([sys.executable, "-c", _CHILD, format, engine, *arguments], source)
-    drawn: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine, args=" ".join(arguments))
+    try:
+        drawn: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine, args=" ".join(arguments))
+    except Exception as error:  # it has several of its own
+        raise RuntimeError(f"Graphviz failed: {' '.join(str(error).split())[:300]}") from None
     return drawn
 
 
