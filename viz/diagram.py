@@ -136,7 +136,7 @@ def named(graph: Graph, longest: int) -> dict[Value, str]:
     formulas: dict[Value, Symbol] = {}
     for node in graph.nodes:
         name = pretty(graph.name(node))
-        formula = Symbol(name)
+        formula = Symbol(name, name)  # of which only the text is used
         if node.op and not node.label:
             written = node.op(*node.op.columns([formulas[parent] for parent in node.parents]))
             if len(typeset(written.text)) <= longest:
@@ -149,11 +149,11 @@ def formula_of(root: Value, names: dict[Value, str], longest: int) -> str:
     """The formula of an output in the leaves, or in values that have names; empty if it does not fit."""
     formulas: dict[Value, Symbol] = {}
     for node in Graph(root).nodes:
-        formula = Symbol(names[node])
+        formula = Symbol(names[node], names[node])
         if node.op:
             formula = node.op(*node.op.columns([formulas[parent] for parent in node.parents]))
             if len(formula.text) > longest:  # say what fits on a line, and call the rest by name
-                formula = Symbol(names[node])
+                formula = Symbol(names[node], names[node])
         formulas[node] = formula
     written = typeset(formulas[root].text)
     fits = max(len(written), len(names[root])) <= longest
