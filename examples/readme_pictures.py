@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from autograd import Value, label_from
-from viz import save
+from autograd import Value, fsum, label_from
+from nn import MLP, binary_cross_entropy_with_logits, initializers
+from nn.data import moons
+from viz import network, save
 
 FOLDER = Path(__file__).parent / "pictures"
 
@@ -30,10 +32,21 @@ def reuse() -> None:
     save(f, FOLDER / "reuse.svg", title="A value used twice collects both gradients")
 
 
+def vanishing() -> None:
+    """Ten layers of sigmoids: the gradient fades from layer to layer."""
+    model = MLP(2, [6] * 9 + [1], "sigmoid", init=initializers.xavier_uniform, seed=1)
+    losses = [binary_cross_entropy_with_logits(model(x), y) for x, y in moons(20)]
+    loss = fsum(losses) / len(losses)
+    loss.label = "loss"
+    loss.backward()
+    network(loss).save(FOLDER / "vanishing.svg")
+
+
 def main() -> None:
     """Draw them all."""
     neuron()
     reuse()
+    vanishing()
 
 
 if __name__ == "__main__":
