@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from IPython.lib.pretty import pretty
 
 from autograd import Constant, Graph, Operation, Value, fsum, label_from, sin, tanh
 from nn import MLP
@@ -418,8 +419,7 @@ def test_a_prompt_shows_the_tree_itself() -> None:
     assert repr(text) == str(text) == text
     assert isinstance(text, Text)
     assert type(str(text)) is str
-    pretty = pytest.importorskip("IPython.lib.pretty")
-    assert pretty.pretty(text) == text
+    assert pretty(text) == text  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("value", [[Value(1.0)], 1.0, None, "x"])
