@@ -68,7 +68,7 @@ def main() -> None:
     weight = max(hidden[output.label].w, key=lambda w: abs(w.grad))
     print(f"One {SPECIES[target]}, {graph!r}\n")
     derivation = explain(loss, weight)
-    out("iris-derivation.txt").write_text(derivation + "\n", encoding="utf-8")
+    out("iris-derivation.txt").write_text(f"{derivation}\n", encoding="utf-8")
     print(derivation)
     numeric = check(loss, weight)
     print(f"\ncheck: backward found {weight.grad:.10f}, finite differences {numeric:.10f}")

@@ -163,14 +163,12 @@ def test_where_nothing_can_be_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told(*NEURON, "-o", "a.svg") == (3, "", "drawing needs Graphviz\n")
 
 
-def test_pages_and_tables_as_soon_as_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offered where their modules are there."""
-    monkeypatch.setattr(cli, "_TABLE", None)
-    assert "--table" not in done("--help")
-    assert told(*NEURON, "--table")[0] == 2
-    monkeypatch.setattr(cli, "_TABLE", lambda value: f"the table of {value.label}")
-    assert "--table" in done("--help")
-    assert done(*NEURON, "--table") == "the table of o\n"
+def test_the_table_is_that_of_the_library() -> None:
+    """Both algorithms, a row per value."""
+    table = done(*NEURON, "--table")
+    assert table.count("\n") > 6
+    assert "tanh(v₅)" in table
+    assert "−1.50" in table
 
 
 # What is wrong.

@@ -1,9 +1,26 @@
 """Pictures and derivations of computational graphs."""
 
-from viz.derivation import explain
+from viz.chain import explain
+from viz.derivation import Derivation
 from viz.drawing import draw, draw_dot, network, save
 from viz.picture import Picture
+from viz.sorting import WhySort, why_sort
+from viz.table import Table, graph_table
 from viz.tree import tree
 from viz.worksheet import worksheet
 
-__all__ = ["Picture", "draw", "draw_dot", "explain", "network", "save", "tree", "worksheet"]
+__all__ = [
+    "Derivation",
+    "Picture",
+    "Table",
+    "WhySort",
+    "draw",
+    "draw_dot",
+    "explain",
+    "graph_table",
+    "network",
+    "save",
+    "tree",
+    "why_sort",
+    "worksheet",
+]

@@ -29,16 +29,16 @@ from typing import Any, NoReturn
 from autograd import Graph, Value, gradcheck
 from autograd.calculus import GradientCheck
 from autograd.operations import table
-from viz import derivation
+from viz.chain import explain
 from viz.drawing import save
 from viz.expression import CONSTANTS, LONGEST, PLAIN, names, nearest, parse
 from viz.picture import FORMATS
+from viz.table import graph_table
 from viz.text import pretty
 from viz.tree import tree
 
 #: What is offered as soon as there is a module that does it.
 _SUFFIXES = (*FORMATS, "html") if util.find_spec("viz.page") else FORMATS
-_TABLE = getattr(derivation, "graph_table", None)
 #: The most variables by which the chain rule is written out unasked.
 _MANY = 20
 
@@ -87,8 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     add("words", nargs="*", metavar="EXPRESSION", help="the expression, or - to read it; and its NAME=NUMBER")
     add("--explain", nargs="?", const="", metavar="NAME", help="the chain rule, by NAME or by every variable")
     add("--tree", action="store_true", help="the graph as a tree")
-    if _TABLE:
-        add("--table", action="store_true", help="every value, slope and gradient in a table")
+    add("--table", action="store_true", help="every value, slope and gradient in a table")
     add("--check", action="store_true", help="the gradients next to finite differences")
     add("-o", "--output", action="append", default=[], metavar="FILE", help=f"a picture: {', '.join(_SUFFIXES)}")
     for name, (metavar, help) in _DRAWING.items():
@@ -148,11 +147,11 @@ def _run(argv: list[str]) -> int:
         by = [_find(graph, "explain", options.explain)] if options.explain else graph.leaves
         if len(by) > _MANY:
             raise ValueError(f"--explain: there are {len(by):,} variables; name one of them")
-        parts += [derivation.explain(y, x) for x in by]
+        parts += [explain(y, x) for x in by]
     if options.tree:
         parts.append(tree(graph))
-    if _TABLE and options.table:
-        parts.append(_TABLE(y))
+    if options.table:
+        parts.append(graph_table(y))
     failed = False
     if options.check:
         parts.append(report := _checked(graph))

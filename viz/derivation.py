@@ -1,141 +1,153 @@
-"""The recursive chain rule, written out for the user's own graph and numbers."""
+"""A derivation as plain data, and how it is written: as text, LaTeX, Markdown and HTML."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import functools
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import NamedTuple
 
-from autograd import Constant, Graph, Symbol, Value
-from autograd.algorithms import leading_to
-from autograd.graph import BackwardStep, Edge
-from autograd.operations import PRODUCT
-from viz.text import pretty, short, typeset
-
-
-def explain(y: Value, x: Value) -> str:
-    """How ∂y/∂x follows from the chain rule, step by step.
-
-    First what is computed on the way from x to y, then Algorithm 6.2 along the same way back: the
-    derivative by each value is the sum over its children of the derivative by the child, times the
-    local derivative, as its rule and as its number.
-
-    Args:
-        y: the output.
-        x: any value that y depends on.
-
-    Returns:
-        The derivation as text.
-
-    Raises:
-        ValueError: if y does not depend on x, or x is a constant.
-
-    >>> x, w, b = Value(2.0, label="x"), Value(-3.0, label="w"), Value(7.0, label="b")
-    >>> o = (x * w + b).tanh()
-    >>> o.label = "o"
-    >>> print(explain(o, x))
-    ∂o/∂x by the chain rule
-    <BLANKLINE>
-    forward
-      v₃ = x · w = 2 · (−3) = −6
-      v₅ = v₃ + b = −6 + 7 = 1
-      o  = tanh(v₅) = tanh(1) = 0.7616
-    backward
-      ∂o/∂o  = 1
-      ∂o/∂v₅ = (1 − o) · (1 + o) = (1 − 0.7616) · (1 + 0.7616) = 0.4200
-      ∂o/∂v₃ = ∂o/∂v₅ · ∂v₅/∂v₃ = 0.4200 · 1 = 0.4200
-      ∂o/∂x  = ∂o/∂v₃ · ∂v₃/∂x = 0.4200 · w = 0.4200 · (−3) = −1.2599
-    """
-    graph = Graph(y)
-    if isinstance(x, Constant):
-        raise ValueError(f"nothing is differentiated with respect to a constant: {x!r}")
-    if x not in graph:
-        raise ValueError(f"{y!r} does not depend on {x!r}")
-    leads_to = leading_to(graph, [x])
-    way = [node for node in graph if node in leads_to]
-    names = {node: pretty(graph.name(node)) for node in graph}
-    numbers = {node: _number(node.data) for node in graph}
-    adjoint = {step.parent: step.total for step in graph.steps() if isinstance(step, BackwardStep)}
-    children = defaultdict(list)
-    for edge in graph.edges:
-        if edge.child in leads_to and edge.parent in leads_to:
-            children[edge.parent].append(edge)
-
-    def computed(node: Value) -> list[str]:
-        return [names[node], _formula(node, names), _formula(node, numbers), _number(node.data)]
-
-    def differentiated(node: Value) -> list[str]:
-        """∂y/∂node as the sum over the node's children: as symbols, as rules, as numbers, and its value."""
-        edges = children[node]
-        symbols = [f"∂{names[y]}/∂{names[c]} * ∂{names[c]}/∂{names[node]}" for _, c, _ in edges]
-        return [
-            f"∂{names[y]}/∂{names[node]}",
-            " + ".join(symbols) if edges[0].child is not y or edges[1:] else "",
-            _total([_term(adjoint, edge, names) for edge in edges]),
-            _total([_term(adjoint, edge, numbers) for edge in edges]),
-            _number(adjoint[node]),
-        ]
-
-    forward = [computed(node) for node in way if node.op]
-    back = [[f"∂{names[y]}/∂{names[y]}", "1"], *(differentiated(node) for node in reversed(way[:-1]))]
-    lines = [
-        f"∂{names[y]}/∂{names[x]} by the chain rule",
-        "",
-        "forward",
-        *_written(forward),
-        "backward",
-        *_written(back),
-    ]
-    return "\n".join(lines)
+from autograd import Symbol
+from viz.formulas import ascii_only, figure
+from viz.text import columns, typeset, unlatex
 
 
-def _number(x: float) -> str:
-    return short(x, 5).replace("−", "-")  # as Python writes it, so that brackets are set around it
+class Line(NamedTuple):
+    """An equation in steps: ∂o/∂x = ∂o/∂n · ∂n/∂x = 0.5 · w = 0.5 · (−3) = −1.5."""
+
+    what: Symbol
+    #: The same in symbols, by the rules of the local derivatives, and in numbers; None where there is no such step.
+    symbols: Symbol | None
+    rule: Symbol | None
+    numbers: Symbol | None
+    value: float
+    #: Said after it.
+    remark: str = ""
+
+    @property
+    def steps(self) -> list[Symbol]:
+        """What stands between the equals signs, without steps that change nothing; the value comes last."""
+        steps = [step for step in (self.symbols, self.rule, self.numbers) if step is not None] + [figure(self.value)]
+        return [a for a, b in zip(steps, [*steps[1:], None], strict=True) if b is None or a.text != b.text]
 
 
-def _formula(node: Value, called: dict[Value, str]) -> str:
-    """What a node computes, with its parents called by name or by number; a long one by its operation."""
-    op = node.op
-    assert op is not None
-    columns = op.columns([Symbol(called[parent]) for parent in node.parents])
-    written: str = (op.latex(*columns) if callable(op.latex) else op(*columns)).text
-    return written if len(written) <= 100 else f"{op.name}(…)"
+class Part(NamedTuple):
+    """Lines under a title; a text stands for lines that are left out, or cannot be given."""
+
+    title: str
+    lines: tuple[Line | str, ...]
 
 
-def _symbol(node: Value, called: dict[Value, str]) -> Symbol:
-    """A node in a rule; a constant as its number, so that 3 · x ** (3 − 1) is written 3 · x²."""
-    return Symbol(node.data if isinstance(node, Constant) and node.op is None else called[node])
+@dataclass(frozen=True, slots=True, repr=False)
+class Derivation:
+    """How a derivative follows from the chain rule: plain data, which prints as text and shows itself in notebooks."""
+
+    #: ∂y/∂x.
+    what: Symbol
+    value: float
+    parts: tuple[Part, ...]
+
+    def __str__(self) -> str:
+        blocks = [[f"{typeset(self.what.text)} by the chain rule", ""]]
+        blocks += [[part.title, *_written(part.lines)] for part in self.parts]
+        return "\n".join(line for block in blocks for line in block)
+
+    __repr__ = __str__
+
+    def latex(self) -> str:
+        """An ``aligned`` environment, for LaTeX's mathematics mode with amsmath, and for KaTeX and MathJax."""
+        rows = [rf"&{self.what.latex}\text{{ by the chain rule}}"]
+        for part in self.parts:
+            rows.append(rf"&\textit{{{ascii_only(part.title)}}}")
+            for line in part.lines:
+                if isinstance(line, str):
+                    rows.append(f"&{_latex_text(line)}")
+                    continue
+                steps = [f"= {step.latex}" for step in line.steps]
+                if line.remark:
+                    steps[-1] += rf"\quad {_latex_text(line.remark)}"
+                rows.append(f"{line.what.latex} &{(' ' if _fits(line) else rf' {NEXT}& ').join(steps)}")
+        return "\\begin{aligned}\n" + f" {NEXT}\n".join(rows) + "\n\\end{aligned}"
+
+    def markdown(self) -> str:
+        """The formulas between ``$$``, which Jupyter and GitHub typeset."""
+        return f"$$\n{self.latex()}\n$$"
+
+    def html(self) -> str:
+        """HTML with MathML, which browsers and screen readers know, without any script."""
+        style = "display:grid;grid-template-columns:max-content 1fr;gap:.5em .4em;align-items:baseline"
+        rows = []
+        for part in self.parts:
+            cells = []
+            for line in part.lines:
+                if isinstance(line, str):
+                    cells.append(f'<div style="grid-column:2">{escape(line)}</div>')
+                    continue
+                steps = " ".join(_mathml(f"= {step.latex}") for step in line.steps)
+                remark = f" <span>({escape(line.remark)})</span>" if line.remark else ""
+                cells.append(
+                    f'<div style="text-align:right">{_mathml(line.what.latex)}</div><div>{steps}{remark}</div>'
+                )
+            rows.append(
+                f'<p style="margin:.8em 0 .4em"><i>{part.title}</i></p><div style="{style}">{"".join(cells)}</div>'
+            )
+        # The classes keep MathJax from taking a dollar sign in a label for a formula's beginning.
+        title = f"<p><b>{_mathml(self.what.latex)} by the chain rule</b></p>"
+        return f'<div class="tex2jax_ignore mathjax_ignore">{title}{"".join(rows)}</div>'
+
+    _repr_html_ = html
+
+    def _repr_latex_(self) -> str:
+        return self.markdown()
 
 
-def _term(adjoint: dict[Value, float], edge: Edge, called: dict[Value, str]) -> Symbol:
-    """One child's share: its adjoint as a number, times the rule of the local derivative."""
-    child = edge.child
-    assert child.op is not None
-    operands = [_symbol(parent, called) for parent in child.parents]
-    slope = child.op.slope(edge.position, operands, Symbol(called[child]))
-    if not isinstance(slope, Symbol) or slope.value is not None:
-        slope = Symbol(_number(child.partials[edge.position]))
-    if child not in adjoint:  # the output itself, whose adjoint is 1
-        return slope
-    term = Symbol(_number(adjoint[child])) * slope
-    if slope.level == PRODUCT and not slope.text.startswith("-"):
-        term.text = f"{_number(adjoint[child])} * {slope.text}"  # g · (a · b) reads as well without brackets
-    return term
+def _fits(line: Line) -> bool:
+    return len(line.what.text) + sum(len(step.text) + 3 for step in line.steps) <= 96
 
 
-def _total(terms: list[Symbol]) -> str:
-    return sum(terms[1:], terms[0]).text if terms else ""
+def _written(lines: Iterable[Line | str]) -> Iterator[str]:
+    """Chains of equations, ``a = b = c``; a step a line where they are long."""
+    lines = list(lines)
+    width = max((columns(typeset(line.what.text)) for line in lines if isinstance(line, Line)), default=0)
+    for line in lines:
+        if isinstance(line, str):
+            yield f"  {line}"
+            continue
+        between = " = " if _fits(line) else f"\n  {'':<{width}} = "
+        steps = between.join(typeset(step.text) for step in line.steps)
+        what = typeset(line.what.text)
+        remark = f"   ({line.remark})" if line.remark else ""
+        yield f"  {what}{' ' * (width - columns(what))} = {steps}{remark}"
 
 
-def _written(rows: list[list[str]]) -> list[str]:
-    """Chains of equations, ``a = b = c``, without steps that change nothing; a step a line where they are long."""
-    width = max(len(typeset(row[0])) for row in rows) if rows else 0
-    lines = []
-    for first, *others in rows:
-        steps = [
-            typeset(step)
-            for step, following in zip(others, [*others[1:], ""], strict=True)
-            if step not in ("", following)
-        ]
-        head = f"  {typeset(first):<{width}} = "
-        fits = len(head) + sum(len(step) + 3 for step in steps) <= 100
-        lines.append(head + (" = " if fits else f"\n  {'':<{width}} = ").join(steps))
-    return lines
+#: Ends a row of LaTeX, with room for fractions.
+NEXT = r"\\[4pt]"
+
+
+def _latex_text(text: str) -> str:
+    return rf"\text{{{ascii_only(text)}}}"
+
+
+@functools.lru_cache(maxsize=1024)
+def _mathml(written: str) -> str:
+    """LaTeX as MathML: names as one identifier, not letter by letter, and a sign close to its number."""
+    from latex2mathml.converter import convert  # only where there is a notebook or a page
+
+    names: list[str] = []
+
+    def hidden(found: re.Match[str]) -> str:
+        names.append(unlatex(found[1]))
+        return chr(_PRIVATE + len(names) - 1)
+
+    math = convert(_NAME.sub(hidden, written)).replace('display="inline"', 'display="inline" displaystyle="true"', 1)
+    math = _SIGN.sub(r'\1<mo form="prefix">', math)
+    return re.sub("[\ue000-\uf8ff]", lambda found: escape(names[ord(found[0]) - _PRIVATE]), math)
+
+
+#: Where Unicode has characters for private use, which no label keeps.
+_PRIVATE = 0xE000
+_NAME = re.compile(r"\\mathrm\{((?:\\text\{[^}]*\}|\\.|[^{}\\])*)\}")
+#: A minus after an opening bracket or another sign.
+_SIGN = re.compile(r'(<mo[^>]*form="prefix">&#x00028;</mo>|<mo>&#x000(?:3D|B7|2B);</mo>)<mo>(?=&#x02212;)')

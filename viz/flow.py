@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import replace
@@ -11,7 +10,7 @@ from autograd import Graph, Value
 from autograd.algorithms import leading_to
 from viz.curve import curve
 from viz.diagram import Card, Diagram, Ribbon, Row, Seed, flow, formula_of, named, role, shares, sign_of
-from viz.text import SIGNS, number, pretty, printable, short, typeset
+from viz.text import SIGNS, number, pretty, printable, short, typeset, written_sum
 
 #: What may be left out of a picture.
 PARTS = ("data", "grads", "partials", "formulas", "curves")
@@ -72,7 +71,7 @@ def gradient_flow(
         if "data" not in hide and not (is_ == "constant" and not node.label):  # its name is its number
             rows.append(Row("data", data))
         if grad:
-            rows.append(Row("grad", grad, sign_of(node.grad), "" if compact else _sum(parts[node], node.grad)))
+            rows.append(Row("grad", grad, sign_of(node.grad), "" if compact else written_sum(parts[node], node.grad)))
         if compact:
             rows = [Row("", row.text, row.sign) for row in rows[-1:]]
         plot = None if compact or "curves" in hide else curve(node)
@@ -110,16 +109,6 @@ def gradient_flow(
         if backward and root.has_grad and root in nodes
     ]
     return Diagram(title, tuple(notes), tuple(map(card, nodes)), tuple(ribbons), tuple(seeds))
-
-
-def _sum(terms: list[float], total: float) -> str:
-    """``3 − 6 = ``; dots stand for terms beyond the third, and for what came from outside the picture."""
-    complete = not terms or math.isnan(total) or math.isclose(sum(terms), total, rel_tol=1e-9, abs_tol=1e-12)
-    if complete and len(terms) < 2:
-        return ""
-    first, *others = terms[:3]
-    written = short(first) + "".join(f" {'−' if x < 0.0 else '+'} {short(abs(x))}" for x in others)
-    return written + (" =\u00a0" if complete and len(terms) <= 3 else " + … =\u00a0")
 
 
 def around(graph: Graph, value: Value, radius: int) -> set[Value]:

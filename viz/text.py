@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
+from collections.abc import Sequence
+from html import unescape
+
+from autograd.symbol import latex_name
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -58,6 +63,43 @@ def pretty(name: str) -> str:
     return name
 
 
+def latex(name: str) -> str:
+    r"""A variable's name in LaTeX that pdflatex and KaTeX read: Greek as commands, spaces kept.
+
+    >>> latex("θ1"), latex("petal width")
+    ('\\theta _{1}', '\\mathrm{petal\\ width}')
+    """
+    composed = unicodedata.normalize("NFC", name)
+    written = latex_name("".join(c for c in composed if not unicodedata.combining(c)))
+    written = re.sub(r"(?<!\\sim)(?<!\\wedge)(?<!\\backslash) ", r"\\ ", written)  # not those that end a command
+    return re.sub(r"[^\x00-\x7f]", lambda found: _letter(found[0]), written)
+
+
+def unlatex(name: str) -> str:
+    r"""What :func:`latex` was given, from between the braces of its ``\mathrm{…}``.
+
+    >>> unlatex(r"petal\ width\_\theta ")
+    'petal width_θ'
+    """
+
+    def letter(found: re.Match[str]) -> str:
+        word, other = found[1], found[2] or found[3]
+        return other or _WORDS.get(word) or unescape(f"&{word};")
+
+    return re.sub(r"\\([a-zA-Z]+) |\\text\{(.)\}|\\(.)", letter, name)
+
+
+_WORDS = {"backslash": "\\", "wedge": "^", "sim": "~"}
+
+
+def _letter(c: str) -> str:
+    """A letter that is not ASCII; LaTeX has no commands for those Greek ones that look like Latin ones."""
+    if c in "ΓΔΘΛΞΠΣΥΦΨΩ" or ("α" <= c <= "ω" and c not in "ος"):
+        word = unicodedata.name(c).split()[-1].replace("LAMDA", "LAMBDA")
+        return f"\\{word.capitalize() if c < 'α' else word.lower()} "
+    return rf"\text{{{c}}}"
+
+
 def typeset(formula: str) -> str:
     """A formula in Python as it is written on a blackboard.
 
@@ -68,6 +110,38 @@ def typeset(formula: str) -> str:
     formula = re.sub(r" \*\* (\d+)\b(?![.e])", lambda power: power[1].translate(_SUPERSCRIPTS), formula)
     formula = re.sub(r"(?<![^\s(\[,])-|(?<=\de)-(?=\d)", "−", formula)  # but not the hyphen of a name
     return formula.replace(" * ", " · ")
+
+
+def written_sum(terms: Sequence[float], total: float, digits: int = 3) -> str:
+    r"""``3 − 6 = ``; dots stand for terms beyond the third, and for what came from outside the picture.
+
+    >>> written_sum([3.0, -6.0], -3.0), written_sum([5.0], 5.0)
+    ('3 − 6 =\xa0', '')
+    """
+    complete = not terms or math.isnan(total) or math.isclose(sum(terms), total, rel_tol=1e-9, abs_tol=1e-12)
+    if complete and len(terms) < 2:
+        return ""
+    first, *others = terms[:3]
+    written = short(first, digits) + "".join(f" {'−' if x < 0.0 else '+'} {short(abs(x), digits)}" for x in others)
+    return written + (" =\u00a0" if complete and len(terms) <= 3 else " + … =\u00a0")
+
+
+def columns(text: str) -> int:
+    """The columns that a terminal gives to a text: two for wide characters, none for combining ones."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.category(c) in ("Mn", "Me") for c in text)
+
+
+def cut(text: str, room: int) -> str:
+    """A text in at most ``room`` columns; ``…`` stands for what is left out."""
+    if len(text) <= 4 * room and columns(text) <= room:
+        return text
+    text = text[: 4 * room]  # however little room a heap of accents takes
+    while text and columns(text) >= room:
+        text = text[:-1]
+    return text.rstrip("…") + "…"
 
 
 #: The signs of operators as they are drawn; functions go by their names.

@@ -6,14 +6,13 @@ import math
 import os
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from autograd import Constant, Graph, Value
 from viz.palette import RIBBON
-from viz.text import SIGNS, number, pretty, printable, short, typeset
+from viz.text import SIGNS, columns, cut, number, pretty, printable, short, typeset
 
 #: The most lines that are written before the rest is only counted.
 LIMIT = 200
@@ -93,7 +92,7 @@ def _walk(graph: Graph, width: int) -> Iterator[_Line]:
     while stack:
         node, branch, stems = stack.pop()
         name = pretty(graph.name(node))
-        name = _cut(typeset(name) if isinstance(node, Constant) else name, width // 3)  # −2.5 with a true minus
+        name = cut(typeset(name) if isinstance(node, Constant) else name, width // 3)  # −2.5 with a true minus
         closed = bool(node.parents) and len(stems) + 3 > deepest
         if node in opened or (closed and node in shown):
             yield _Line(branch, f"{name} (above)", None)
@@ -122,7 +121,7 @@ def _written(lines: list[_Line], width: int, color: bool) -> list[str]:
     data = _column("data", ["" if value is None else number(value.data) for value in values])
     grad = _column("grad", ["" if g is None else number(g) for g in grads])
     # What is written above has the whole line for its name.
-    heads = [(_columns(line.branch), 0 if line.value is None else _columns(line.name)) for line in lines]
+    heads = [(columns(line.branch), 0 if line.value is None else columns(line.name)) for line in lines]
     # Names give way to bars, bars to numbers, and data to grad; but a little is left of every name.
     least, little = (max(branch + min(name, most) for branch, name in heads) for most in (16, 4))
     if (least if grad[0] else little) + len(data[0]) + len(grad[0]) > width:
@@ -135,8 +134,8 @@ def _written(lines: list[_Line], width: int, color: bool) -> list[str]:
     largest = max((abs(g) for g in grads if g is not None and math.isfinite(g)), default=0.0) or 1.0
     written = []
     for i, line in enumerate(lines):
-        name = _cut(line.name, (width if line.value is None else head) - heads[i][0])
-        gap = " " * (head - heads[i][0] - _columns(name))
+        name = cut(line.name, (width if line.value is None else head) - heads[i][0])
+        gap = " " * (head - heads[i][0] - columns(name))
         backward, g = grad[i], grads[i]
         if g and backward and not math.isnan(g):
             backward += " " + "█" * round(cells * min(1.0, abs(g) / largest))
@@ -150,24 +149,6 @@ def _column(word: str, numbers: list[str]) -> list[str]:
     """Numbers below each other, each after its word; of no width if there are none."""
     width = max(map(len, numbers))
     return [f"  {word} {x:>{width}}" if x else " " * (len(word) + width + 3) * (width > 0) for x in numbers]
-
-
-def _columns(text: str) -> int:
-    """The columns that a terminal gives to a text: two for wide characters, none for combining ones."""
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.category(c) in ("Mn", "Me") for c in text)
-
-
-def _cut(text: str, room: int) -> str:
-    """A text in at most ``room`` columns; ``…`` stands for what is left out."""
-    if len(text) <= 4 * room and _columns(text) <= room:
-        return text
-    text = text[: 4 * room]  # however little room a heap of accents takes
-    while text and _columns(text) >= room:
-        text = text[:-1]
-    return text.rstrip("…") + "…"
 
 
 def _colorful() -> bool:
