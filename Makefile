@@ -21,8 +21,8 @@ bench: .venv/bench
 	$(BIN)/python tests/benchmarks/engine.py
 
 pictures: .venv/dev  ## those of the README, and every view there is in out/pictures/
-	$(BIN)/python examples/readme_pictures.py
-	$(BIN)/python examples/contact_sheet.py
+	$(BIN)/python -m examples.readme_pictures
+	$(BIN)/python -m examples.contact_sheet
 
 clean:
 	rm -rf .venv out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -4,37 +4,14 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
-from autograd import Graph, Value, fsum, label_from, sigmoid
+from autograd import Graph, Value, label_from, sigmoid
+from examples.readme_pictures import deep_loss, neuron, reuse
 from nn import MLP, Adam, binary_cross_entropy_with_logits, fit, initializers, squared_error
 from nn.data import moons, split
 from viz import draw, network, save, worksheet
 from viz.plots import activations, decision_boundary, gradient_norms, loss_curve
 
 FOLDER = Path("out/pictures")
-
-
-def neuron(*, backward: bool = True) -> dict[str, Value]:
-    """One neuron: every learner of micrograd knows its numbers."""
-    x1, x2 = Value(2.0), Value(0.0)
-    w1, w2, b = Value(-3.0), Value(1.0), Value(6.8813735870195432)
-    n = x1 * w1 + x2 * w2 + b
-    o = n.tanh()
-    names = {"x1": x1, "x2": x2, "w1": w1, "w2": w2, "b": b, "n": n, "o": o}
-    label_from(names)
-    if backward:
-        o.backward()
-    return names
-
-
-def reuse() -> Value:
-    """A value used twice collects both gradients."""
-    a, b = Value(-2.0), Value(3.0)
-    d = a * b
-    e = a + b
-    f = d * e
-    label_from({"a": a, "b": b, "d": d, "e": e, "f": f})
-    f.backward()
-    return f
 
 
 def flat() -> Value:
@@ -52,15 +29,6 @@ def small_network() -> Value:
     """The loss of a network 2-3-1 on one example."""
     x = [Value(0.5, label="x1"), Value(-1.0, label="x2")]
     loss = squared_error(MLP(2, [3, 1], "tanh", seed=1)(x), 1.0)
-    loss.label = "loss"
-    loss.backward()
-    return loss
-
-
-def deep_loss(activation: str, init: initializers.Initializer) -> Value:
-    """The mean loss of ten layers on twenty points."""
-    model = MLP(2, [6] * 9 + [1], activation, init=init, seed=1)
-    loss = fsum([binary_cross_entropy_with_logits(model(x), y) for x, y in moons(20)]) / 20
     loss.label = "loss"
     loss.backward()
     return loss

@@ -10,43 +10,45 @@ from viz import network, save
 FOLDER = Path(__file__).parent / "pictures"
 
 
-def neuron() -> None:
+def neuron(*, backward: bool = True) -> dict[str, Value]:
     """One neuron: every learner of micrograd knows its numbers."""
     x1, x2 = Value(2.0), Value(0.0)
     w1, w2, b = Value(-3.0), Value(1.0), Value(6.8813735870195432)
     n = x1 * w1 + x2 * w2 + b
     o = n.tanh()
-    label_from(locals())
-    o.backward()
-    save(o, FOLDER / "neuron.svg", parameters=[w1, w2, b])
+    names = {"x1": x1, "x2": x2, "w1": w1, "w2": w2, "b": b, "n": n, "o": o}
+    label_from(names)
+    if backward:
+        o.backward()
+    return names
 
 
-def reuse() -> None:
+def reuse() -> Value:
     """A value used twice collects both gradients."""
     a, b = Value(-2.0), Value(3.0)
     d = a * b
     e = a + b
     f = d * e
-    label_from(locals())
+    label_from({"a": a, "b": b, "d": d, "e": e, "f": f})
     f.backward()
-    save(f, FOLDER / "reuse.svg", title="A value used twice collects both gradients")
+    return f
 
 
-def vanishing() -> None:
-    """Ten layers of sigmoids: the gradient fades from layer to layer."""
-    model = MLP(2, [6] * 9 + [1], "sigmoid", init=initializers.xavier_uniform, seed=1)
-    losses = [binary_cross_entropy_with_logits(model(x), y) for x, y in moons(20)]
-    loss = fsum(losses) / len(losses)
+def deep_loss(activation: str, init: initializers.Initializer) -> Value:
+    """The mean loss of ten layers on twenty points."""
+    model = MLP(2, [6] * 9 + [1], activation, init=init, seed=1)
+    loss = fsum([binary_cross_entropy_with_logits(model(x), y) for x, y in moons(20)]) / 20
     loss.label = "loss"
     loss.backward()
-    network(loss).save(FOLDER / "vanishing.svg")
+    return loss
 
 
 def main() -> None:
     """Draw them all."""
-    neuron()
-    reuse()
-    vanishing()
+    names = neuron()
+    save(names["o"], FOLDER / "neuron.svg", parameters=[names["w1"], names["w2"], names["b"]])
+    save(reuse(), FOLDER / "reuse.svg", title="A value used twice collects both gradients")
+    network(deep_loss("sigmoid", initializers.xavier_uniform)).save(FOLDER / "vanishing.svg")
 
 
 if __name__ == "__main__":
