@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
 from pathlib import Path
@@ -116,8 +117,9 @@ def fit(
     for name, option in (("schedule", schedule), ("penalty", penalty), ("metric", metric)):
         if option is not None and not callable(option):
             raise TypeError(f"{name} must be a function, not {option!r}")
-    _check(model, loss, data, "example")
-    _check(model, loss, validation, "validation example")
+    # In a context of their own, this and the training: Ctrl-C may come while a name_scope is being opened.
+    copy_context().run(_check, model, loss, data, "example")
+    copy_context().run(_check, model, loss, validation, "validation example")
     training = _Training(model, optimizer, clip_norm)
     training.settings |= {"seed": seed, "batch_size": size, "examples": len(data), "validation": len(validation)}
     if checkpoint is not None:
@@ -132,31 +134,35 @@ def fit(
     log = progress and not (sys.stderr.isatty() or "ipykernel" in sys.modules)
     first = len(history.losses)
     bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch", disable=log or not progress)
+
+    def train() -> None:
+        for epoch in range(first, epochs):
+            if patience is not None and training.stale >= patience:
+                history.ended = "early"
+                break
+            optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
+            rng = random.Random(f"{seed}/{epoch}")  # so that an epoch's order depends on no other
+            drawn = list(batches(list(enumerate(data)), size, rng=rng))
+            numbers = {"loss": training.run(loss, drawn, penalty)}
+            if validation:
+                losses = [_finite(model, loss, x, f"validation example {i}").data for i, x in enumerate(validation)]
+                numbers["validation"] = math.fsum(losses) / len(losses)
+            if metric:
+                numbers["metric"] = real(metric(model, validation or data), "the metric")
+            training.note(numbers)
+            if checkpoint is not None:
+                training.save(checkpoint)
+            shown = {name: f"{x:.4f}" for name, x in numbers.items()}
+            bar.set_postfix(shown, refresh=False)
+            bar.update()
+            if log and (epoch + 1) * 10 // epochs > epoch * 10 // epochs:
+                print(f"epoch {epoch + 1} of {epochs}:", *map(" ".join, shown.items()), file=sys.stderr)
+        else:
+            history.ended = "epochs"
+
     try:
         with bar, suppress(KeyboardInterrupt):
-            for epoch in range(first, epochs):
-                if patience is not None and training.stale >= patience:
-                    history.ended = "early"
-                    break
-                optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
-                rng = random.Random(f"{seed}/{epoch}")  # so that an epoch's order depends on no other
-                drawn = list(batches(list(enumerate(data)), size, rng=rng))
-                numbers = {"loss": training.run(loss, drawn, penalty)}
-                if validation:
-                    losses = [_finite(model, loss, x, f"validation example {i}").data for i, x in enumerate(validation)]
-                    numbers["validation"] = math.fsum(losses) / len(losses)
-                if metric:
-                    numbers["metric"] = real(metric(model, validation or data), "the metric")
-                training.note(numbers)
-                if checkpoint is not None:
-                    training.save(checkpoint)
-                shown = {name: f"{x:.4f}" for name, x in numbers.items()}
-                bar.set_postfix(shown, refresh=False)
-                bar.update()
-                if log and (epoch + 1) * 10 // epochs > epoch * 10 // epochs:
-                    print(f"epoch {epoch + 1} of {epochs}:", *map(" ".join, shown.items()), file=sys.stderr)
-            else:
-                history.ended = "epochs"
+            copy_context().run(train)
     finally:
         optimizer.lr = training.rate
         if patience is not None and training.best:

@@ -10,13 +10,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from autograd import Operation, Value, algorithms, log
+from autograd import Operation, Value, algorithms, context, log
 from nn import (
     MLP,
     SGD,
@@ -323,6 +324,25 @@ def test_an_epoch_is_noted_whole() -> None:
         at += 1
     assert state(noting) == (2, model.state_dict())
     assert at > 5
+
+
+@pytest.mark.parametrize("call", [2, 7])
+def test_ctrl_c_leaves_no_scope_open(call: int) -> None:
+    """It may come while a scope is being opened, in the check before training or in training."""
+    calls = []
+
+    def loss(outputs: Any, target: Any) -> Value:
+        calls.append(1)
+        if len(calls) == call:
+            context.scope.set("half open")
+            raise KeyboardInterrupt
+        return cross_entropy(outputs, target)
+
+    model = network()
+    with suppress(KeyboardInterrupt):
+        fit(model, loss, XOR, SGD(model.parameters(), lr=0.1), epochs=3, progress=False)
+    assert len(calls) == call
+    assert Value(1.0).scope == ""
 
 
 def test_an_error_names_the_example() -> None:
