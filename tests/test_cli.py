@@ -171,6 +171,15 @@ def test_the_table_is_that_of_the_library() -> None:
     assert "−1.50" in table
 
 
+def test_a_page_is_live(tmp_path: Path) -> None:
+    """With the parameters and the title that were given."""
+    path = tmp_path / "neuron.html"
+    assert done(*NEURON, "-o", str(path), "--parameters", "w,b", "--title", "One neuron") == f"{path} is written\n"
+    page = path.read_text(encoding="utf-8")
+    assert "<title>One neuron</title>" in page
+    assert page.count("parameter<") == 2
+
+
 # What is wrong.
 
 
@@ -196,7 +205,7 @@ def test_the_table_is_that_of_the_library() -> None:
         (["x", "x=1", "--explain", "y"], "--explain: no value is called 'y'; there are x"),
         (["alpha", "alpha=1", "--explain", "alhpa"], "--explain: no value is called 'alhpa': did you mean alpha?"),
         (["x", "x=1", "--title", "T"], "--title is about a picture: add -o FILE"),
-        (["x", "x=1", "-o", "a"], "cannot draw to 'a': the suffix must be one of svg, png, pdf, dot"),
+        (["x", "x=1", "-o", "a"], "cannot draw to 'a': the suffix must be one of svg, png, pdf, dot, html"),
         (["x", "x=1", "-o", "a.dot", "--style", "x"], "style 'x' is not one of 'cards', 'classic'"),
         (["x", "x=1", "-o", "a.dot", "--highlight", "y"], "--highlight: no value is called 'y'; there are x"),
     ],

@@ -3,6 +3,7 @@
 from viz.chain import explain
 from viz.derivation import Derivation
 from viz.drawing import draw, draw_dot, network, save
+from viz.page import Page, page
 from viz.picture import Picture
 from viz.sorting import WhySort, why_sort
 from viz.table import Table, graph_table
@@ -11,6 +12,7 @@ from viz.worksheet import worksheet
 
 __all__ = [
     "Derivation",
+    "Page",
     "Picture",
     "Table",
     "WhySort",
@@ -19,6 +21,7 @@ __all__ = [
     "explain",
     "graph_table",
     "network",
+    "page",
     "save",
     "tree",
     "why_sort",

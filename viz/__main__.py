@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import importlib
 import io
 import os
 import sys
 import textwrap
 from collections.abc import Sequence
-from importlib import metadata, util
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -32,13 +31,13 @@ from autograd.operations import table
 from viz.chain import explain
 from viz.drawing import save
 from viz.expression import CONSTANTS, LONGEST, PLAIN, names, nearest, parse
+from viz.page import page
 from viz.picture import FORMATS
 from viz.table import graph_table
 from viz.text import pretty
 from viz.tree import tree
 
-#: What is offered as soon as there is a module that does it.
-_SUFFIXES = (*FORMATS, "html") if util.find_spec("viz.page") else FORMATS
+_SUFFIXES = (*FORMATS, "html")
 #: The most variables by which the chain rule is written out unasked.
 _MANY = 20
 
@@ -89,7 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--tree", action="store_true", help="the graph as a tree")
     add("--table", action="store_true", help="every value, slope and gradient in a table")
     add("--check", action="store_true", help="the gradients next to finite differences")
-    add("-o", "--output", action="append", default=[], metavar="FILE", help=f"a picture: {', '.join(_SUFFIXES)}")
+    suffixes = f"a picture, or a live page: {', '.join(_SUFFIXES)}"
+    add("-o", "--output", action="append", default=[], metavar="FILE", help=suffixes)
     for name, (metavar, help) in _DRAWING.items():
         add(f"--{name}", metavar=metavar, help=help)
     add("-h", "--help", action="store_true", help="this page")
@@ -161,7 +161,7 @@ def _run(argv: list[str]) -> int:
     print(*parts, sep="\n\n", end="\n" if parts else "")
     for path in options.output:
         if path.lower().endswith(".html"):
-            importlib.import_module("viz.page").page(y, path)
+            page(y, path, parameters=drawing.get("parameters", ()), title=drawing.get("title"))
         else:
             save(graph, path, **drawing)
         print(f"{path} is written")

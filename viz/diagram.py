@@ -134,8 +134,8 @@ def named(graph: Graph, longest: int) -> dict[Value, str]:
     """
     names: dict[Value, str] = {}
     formulas: dict[Value, Symbol] = {}
-    for node in graph.nodes:
-        name = pretty(graph.name(node))
+    for i, node in enumerate(graph.nodes, start=1):
+        name = pretty(graph.name(node)) or f"v{i}"  # of a label, nothing may be printable
         formula = Symbol(name, name)  # of which only the text is used
         if node.op and not node.label:
             written = node.op(*node.op.columns([formulas[parent] for parent in node.parents]))

@@ -69,9 +69,10 @@ def gradient_flow(graph: graphviz.Digraph, diagram: Diagram, *, rankdir: str = "
         for seed in diagram.seeds:
             number = _font(seed.value, 13, _ink(NUMBER[seed.flow[0]], seed.faded), bold=True)
             text = _font(seed.text, 12, _ink(MUTED, seed.faded)) + number
-            frame.node(f"seed_{seed.output}", _table([[text]], cellpadding=4))
+            key = f"seed_{seed.output}"
+            frame.node(key, _table([[text]], cellpadding=4), id=key)
             stroke = _stroke(seed.flow, seed.faded)
-            frame.edge(f"{seed.output}:{out}", f"seed_{seed.output}:{into}", dir="back", **stroke)
+            frame.edge(f"{seed.output}:{out}", f"{key}:{into}", dir="back", id=f"{key}_down", **stroke)
 
 
 def _side_by_side(graph: graphviz.Digraph, diagram: Diagram) -> None:
@@ -116,7 +117,7 @@ def _begin(graph: graphviz.Digraph, diagram: Diagram, rankdir: str) -> None:
 
 
 def _place(frame: graphviz.Digraph, card: Card) -> None:
-    _write(frame, card.id, label=_card(card), tooltip=_tooltip(card.tooltip, twice=True))
+    _write(frame, card.id, label=_card(card), id=card.id, tooltip=_tooltip(card.tooltip, twice=True))
 
 
 def _write(frame: graphviz.Digraph, what: str, label: str = "", **attributes: str) -> None:
@@ -231,13 +232,14 @@ def _ribbon(
     frame: graphviz.Digraph, ribbon: Ribbon, tail: str, head: str, pill_id: str = "", *, thin: bool = False
 ) -> None:
     tooltip = _tooltip(ribbon.tooltip)
+    ids = [{"id": f"{pill_id}_{part}"} if pill_id else {} for part in ("down", "up")]
     if ribbon.upstream is None or ribbon.downstream is None:
         line = {"color": _ink(STROKE[""], ribbon.faded), "penwidth": "1.2", "arrowsize": "0.6"}
-        _write(frame, f"{tail} -> {head}", tooltip=tooltip, **line)
+        _write(frame, f"{tail} -> {head}", tooltip=tooltip, **ids[0], **line)
         return
     down = _stroke(ribbon.downstream, ribbon.faded, thin)
     if not ribbon.pill:
-        _write(frame, f"{tail} -> {head}", dir="back", tooltip=tooltip, **down)
+        _write(frame, f"{tail} -> {head}", dir="back", tooltip=tooltip, **ids[0], **down)
         return
     neutral = ribbon.pill == "×1" and not ribbon.asked
     dead = not (ribbon.downstream[0] or ribbon.downstream == UNKNOWN or ribbon.asked)
@@ -252,11 +254,11 @@ def _ribbon(
     outline = _ink(outline, ribbon.faded)
     label = _table([[pill]], border=1, cellpadding=3, style="rounded", color=outline, bgcolor="white")
     out, into = tail[-1], head[-1]  # as they leave and meet cards, they leave and meet pills
-    _write(frame, pill_id, label=label, tooltip=_tooltip(ribbon.tooltip, twice=True))
+    _write(frame, pill_id, label=label, id=pill_id, tooltip=_tooltip(ribbon.tooltip, twice=True))
     # The weight keeps the last stretch straight, so that the arrow enters its card at a right angle.
-    _write(frame, f"{tail} -> {pill_id}:{into}", dir="back", weight="12", tooltip=tooltip, **down)
+    _write(frame, f"{tail} -> {pill_id}:{into}", dir="back", weight="12", tooltip=tooltip, **ids[0], **down)
     up = _stroke(ribbon.upstream, ribbon.faded)
-    _write(frame, f"{pill_id}:{out} -> {head}", dir="none", tooltip=tooltip, **up)
+    _write(frame, f"{pill_id}:{out} -> {head}", dir="none", tooltip=tooltip, **ids[1], **up)
 
 
 def _stroke(flow: Flow, faded: bool, thin: bool = False) -> dict[str, str]:
