@@ -8,7 +8,7 @@ from autograd import Graph, Value, label_from, sigmoid
 from examples.readme_pictures import deep_loss, neuron, reuse
 from nn import MLP, Adam, binary_cross_entropy_with_logits, fit, initializers, squared_error
 from nn.data import moons, split
-from viz import draw, network, save, worksheet
+from viz import draw, network, save, why_sort, worksheet
 from viz.plots import activations, decision_boundary, gradient_norms, loss_curve
 
 FOLDER = Path("out/pictures")
@@ -23,6 +23,15 @@ def flat() -> Value:
     label_from({"x": x, "v": v, "w": w, "h1": h1, "h2": h2, "y": y})
     y.backward()
     return y
+
+
+def twice() -> Value:
+    """The smallest graph for which plain recursion is wrong."""
+    a = Value(1.0, label="a")
+    b = a + a
+    c = b + b
+    label_from({"b": b, "c": c})
+    return c
 
 
 def small_network() -> Value:
@@ -76,6 +85,7 @@ def main() -> None:
         "vanishing gradients": network(deep_loss("sigmoid", initializers.xavier_uniform)).save,
         "gradients that arrive": network(deep_loss("relu", initializers.kaiming_uniform)).save,
         "a network of weights": network(model).save,
+        "why a sort": why_sort(twice()).picture().save,
         "worksheet": lambda path: worksheet(o, path, seed=1),
         "loss": loss_curve(history).savefig,
         "gradient norms": gradient_norms(history).savefig,

@@ -1,11 +1,14 @@
-"""The pictures of the README, drawn into ``examples/pictures/`` by ``make pictures``."""
+"""The pictures and the page of the README, made in ``examples/pictures/`` by ``make pictures``."""
 
+import shutil
+import subprocess
+import tempfile
 from pathlib import Path
 
 from autograd import Value, fsum, label_from
 from nn import MLP, binary_cross_entropy_with_logits, initializers
 from nn.data import moons
-from viz import network, save
+from viz import network, page, save
 
 FOLDER = Path(__file__).parent / "pictures"
 
@@ -43,12 +46,25 @@ def deep_loss(activation: str, init: initializers.Initializer) -> Value:
     return loss
 
 
+def screenshot(html: Path, png: Path) -> None:
+    """A page as Chromium shows it."""
+    with tempfile.TemporaryDirectory() as profile:
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"]
+        size = ["--window-size=1400,800", f"--screenshot={png.resolve()}", f"{html.resolve().as_uri()}#live"]
+        subprocess.run(["chromium", *options, *size], check=True, capture_output=True, timeout=60)
+
+
 def main() -> None:
     """Draw them all."""
     names = neuron()
     save(names["o"], FOLDER / "neuron.svg", parameters=[names["w1"], names["w2"], names["b"]])
     save(reuse(), FOLDER / "reuse.svg", title="A value used twice collects both gradients")
     network(deep_loss("sigmoid", initializers.xavier_uniform)).save(FOLDER / "vanishing.svg")
+    live = page(names["o"], FOLDER / "neuron.html", parameters=[names["w1"], names["w2"], names["b"]])
+    if shutil.which("chromium"):
+        screenshot(live, FOLDER / "page.png")
+    else:
+        print("page.png stays as it was: there is no chromium to look at the page")
 
 
 if __name__ == "__main__":
