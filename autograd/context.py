@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from contextvars import ContextVar
+from typing import Any, Self
 
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 scope: ContextVar[str] = ContextVar("scope", default="")
@@ -18,8 +19,26 @@ scope_blocks = 0
 _counting = threading.Lock()
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class _Block(ContextDecorator):
+    """A block in which a context variable has another value.
+
+    Not a generator: what Ctrl-C leaves half open would be closed later, in a context that is not its own.
+    """
+
+    def __init__(self, variable: ContextVar[Any], value: Any) -> None:
+        self._variable, self._value = variable, value
+
+    def _recreate_cm(self) -> Self:
+        return copy.copy(self)  # for every call of a function that it decorates
+
+    def __enter__(self) -> None:
+        self._token = self._variable.set(self._value)
+
+    def __exit__(self, *_: object) -> None:
+        self._variable.reset(self._token)
+
+
+class no_grad(_Block):  # noqa: N801  # as PyTorch's
     """A block, or a decorated function, in which nothing is recorded: results are constants.
 
     >>> from autograd import Value, no_grad
@@ -29,30 +48,24 @@ def no_grad() -> Iterator[None]:
     >>> y
     Constant(data=4.0)
     """
-    global no_grad_blocks
-    token = recording.set(False)
-    with _counting:
-        no_grad_blocks += 1
-    try:
-        yield
-    finally:
+
+    def __init__(self) -> None:
+        super().__init__(recording, False)
+
+    def __enter__(self) -> None:
+        global no_grad_blocks
+        super().__enter__()
+        with _counting:
+            no_grad_blocks += 1
+
+    def __exit__(self, *_: object) -> None:
+        global no_grad_blocks
         with _counting:
             no_grad_blocks -= 1
-        recording.reset(token)
+        super().__exit__()
 
 
-@contextmanager
-def recorded() -> Iterator[None]:
-    """A block in which operations are recorded, within ``no_grad`` too."""
-    token = recording.set(True)
-    try:
-        yield
-    finally:
-        recording.reset(token)
-
-
-@contextmanager
-def name_scope(name: str) -> Iterator[None]:
+class name_scope(_Block):  # noqa: N801  # as TensorFlow's
     """A block whose nodes belong together, such as a layer; scopes nest with a dot.
 
     >>> from autograd import Value, name_scope
@@ -61,24 +74,29 @@ def name_scope(name: str) -> Iterator[None]:
     >>> x.scope
     'hidden.unit1'
     """
-    global scope_blocks
-    outer = scope.get()
-    token = scope.set(f"{outer}.{name}" if outer else name)
-    with _counting:
-        scope_blocks += 1
-    try:
-        yield
-    finally:
+
+    def __init__(self, name: str) -> None:
+        super().__init__(scope, name)
+
+    def __enter__(self) -> None:
+        global scope_blocks
+        outer = scope.get()
+        self._token = scope.set(f"{outer}.{self._value}" if outer else self._value)
+        with _counting:
+            scope_blocks += 1
+
+    def __exit__(self, *_: object) -> None:
+        global scope_blocks
         with _counting:
             scope_blocks -= 1
-        scope.reset(token)
+        super().__exit__()
 
 
-@contextmanager
-def infinities() -> Iterator[None]:
+def recorded() -> _Block:
+    """A block in which operations are recorded, within ``no_grad`` too."""
+    return _Block(recording, True)
+
+
+def infinities() -> _Block:
     """A block in which operations follow IEEE 754 where Python would raise; for slopes, see ``gradient``."""
-    token = infinite.set(True)
-    try:
-        yield
-    finally:
-        infinite.reset(token)
+    return _Block(infinite, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -129,6 +130,12 @@ class Graph:
         """i of each u(i)."""
         return {node: i for i, node in enumerate(self.nodes, start=1)}
 
+    @functools.cached_property
+    def _letter(self) -> str:
+        """What numbers of nodes follow: v, unless labels such as v3 could be mistaken for them."""
+        labels = "\n".join(node.label for node in self.nodes)
+        return next((c for c in "vuzq" if not re.search(rf"^{c}_?\d+$", labels, re.MULTILINE)), "node")
+
     @property
     def leaves(self) -> tuple[Value, ...]:
         """The variables: nodes without parents that are not constants."""
@@ -149,7 +156,11 @@ class Graph:
             raise ValueError(f"{node!r} is not a node of {self!r}")
         if node.label:
             return node.label
-        return f"{node.data:.6g}" if isinstance(node, Constant) and node.op is None else f"v{self._places[node]}"
+        return (
+            f"{node.data:.6g}"
+            if isinstance(node, Constant) and node.op is None
+            else f"{self._letter}{self._places[node]}"
+        )
 
     def forward(self, values: Mapping[Value, float] | None = None) -> None:
         """Algorithm 6.1: compute data and local partials again, in place.
@@ -294,7 +305,7 @@ class Graph:
         while stack:
             node = stack.pop()
             for parent, partial in zip(node.parents, node.partials, strict=True):
-                grads[parent] += grads[node] * partial
+                grads[parent] += grads[node] * partial if grads[node] else 0.0
             stack += reversed(node.parents)
         return NaiveVisits(visits, grads)
 

@@ -39,7 +39,7 @@ class Symbol:
     \frac{\tanh\left(x\right)}{1 - y}
     """
 
-    __slots__ = ("latex", "latex_level", "level", "text", "value")
+    __slots__ = ("data", "latex", "latex_level", "level", "text", "value")
 
     text: str
     latex: str
@@ -48,8 +48,11 @@ class Symbol:
     latex_level: int
     #: The number, if the formula is a constant.
     value: float | None
+    #: The number that a variable stands for here, if it is known: what is not 0 needs no ``nonzero``.
+    data: float | None
 
     def __init__(self, name: str | float, latex: str = "") -> None:
+        self.data = None
         if isinstance(name, str):
             self.text, self.latex, self.value = name, latex or latex_name(name), None
             self.level = self.latex_level = PRODUCT if name.startswith("-") else ATOM  # a number, rounded for the eye
@@ -65,6 +68,8 @@ class Symbol:
         symbols: Sequence[Symbol] = op.flat(columns)
         if all(x.value is not None for x in symbols):
             return cls(op.evaluate(op.columns([x.value for x in symbols])))
+        if op.name == "nonzero" and symbols[0].data:
+            return cls(1.0)
         if len(symbols) == 2 and not op.nary:
             for x, other, neutral in zip(symbols, reversed(symbols), op.neutral, strict=True):
                 if x.value is not None and x.value == neutral:
@@ -72,7 +77,7 @@ class Symbol:
                 if x.value is not None and x.value == op.absorbing:
                     return x
         self = cls.__new__(cls)
-        self.value = None
+        self.value = self.data = None
         self.level, self.latex_level = ATOM if op.text.endswith(")") else op.level, op.level
         if op.nary:
             self.text = op.text % tuple(", ".join(x.text for x in column) for column in columns)

@@ -584,3 +584,26 @@ def test_recursion_on_random_graphs() -> None:
         assert all(v.wrong or v.recursion == pytest.approx(v.sorted, rel=1e-8, nan_ok=True) for v in why.values)
         if all(value.visits == 1 or not value.node.op for value in why.values):
             assert not any(value.wrong for value in why.values)
+
+
+def test_numbers_of_values_are_not_taken_for_labels() -> None:
+    """Where a label is v3, unlabelled values go by another letter; a label with operators is in brackets."""
+    u = Value(1.0, label="v3")
+    told = str(explain(u * 2.0 + 1.0, u))
+    assert "u₃ = v₃ · 2 = 1 · 2 = 2" in told
+    s = Value(3.0, label="a+b")
+    told = str(explain(s * s, s))
+    assert "(a+b) · (a+b)" in told
+    assert "∂(a+b)" in told
+
+
+def test_rules_are_written_for_reading() -> None:
+    """Without what makes them right at 0, where nothing is 0; constants rounded; no minus zero."""
+    x, p = Value(2.0, label="x"), Value(3.0, label="p")
+    assert "p · x ** (p − 1)" in str(explain(x**p, x))
+    told = str(explain(2.0**x, x))
+    assert "0.6931" in told
+    assert "0.69314" not in told
+    a = Value(-1.0, label="a")
+    y = -(a.relu() + a.relu())
+    assert "−0 +" not in str(graph_table(y))

@@ -266,3 +266,11 @@ print([d.data.hex() for d in gradient(y, xs[:9])])
     }
     assert len(outputs) == 1
     assert re.search(rb"\d{3} values", outputs.pop())
+
+
+def test_plain_recursion_hands_on_nothing_where_nothing_arrives() -> None:
+    """As backward does: 0 times an infinite slope is not nan."""
+    s = Value(0.0, label="s")
+    naive = Graph(s.sqrt() * s).naive_backward_visits()
+    assert naive.grads is not None
+    assert naive.grads[s] == 0.0

@@ -36,7 +36,7 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = Path(os.environ.get("AXE_CORE", ROOT / ".venv" / "node_modules" / "axe-core" / "axe.min.js"))
 needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
 
-cube = Operation("cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
+cube = Operation("page_cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
 gate = Operation("gate", lambda x, y: x * ops.sigmoid(y) - 2, (lambda x, y, z: ops.sigmoid(y), lambda x, y, z: x * y))
 squares = Operation("squares", lambda xs: sum(x * x for x in xs), (lambda x, z: 2.0 * x,), nary=True)
 branching = Operation("branching", lambda x: x if x > 0 else 0.0, (lambda x, z: ops.step(x),))

@@ -39,6 +39,7 @@ from autograd import (
     tanh,
 )
 from autograd.graph import BackwardStep
+from autograd.operations import table
 from nn import MLP, Neuron
 from viz import Picture, draw, save
 from viz.drawing import COMPACT, FULL, MOST, Part
@@ -606,6 +607,7 @@ def test_hostile_names_of_operations(engine: str) -> None:
         for style in ("cards", "classic"):
             texts = ["".join(e.itertext()) for e in parsed(draw(y, style=style)).iter(f"{SVG}text")]
             assert as_shown(name) in texts, engine
+        del table[name]
 
 
 # 5. Numbers at the edges.

@@ -205,7 +205,8 @@ print(draw(o).source)
     o, _ = neuron()
     o.backward()
     assert outputs == {(draw(o).source + "\n").encode()}
-    assert draw_dot is draw
+    assert draw_dot(o, format="png", rankdir="LR").source == draw(o).source
+    assert (draw_dot(o).format, draw_dot(o, format="png").format) == ("svg", "png")
 
 
 def test_dot_has_a_card_per_value_and_operands_in_order() -> None:
@@ -278,7 +279,8 @@ def test_a_notebook_shows_the_picture(engine: str) -> None:
     """Jupyter asks for a bundle of formats."""
     o, _ = neuron()
     bundle = draw(o)._repr_mimebundle_()
-    assert bundle["image/svg+xml"].startswith("<svg"), engine
+    assert bundle["image/svg+xml"] == bundle["text/html"], engine
+    assert bundle["text/html"].startswith("<svg"), engine
     assert isinstance(draw(Graph(o)), Picture)
 
 
@@ -440,3 +442,12 @@ def test_what_does_not_depend_has_no_derivation() -> None:
         explain(y, Graph(y).nodes[1])
     assert str(explain(y, y)).splitlines()[-1].endswith("= 1")
     assert not x.has_grad
+
+
+def test_options_that_would_do_nothing_are_refused() -> None:
+    """A radius around nothing, and parameters that are no Values."""
+    o, _ = neuron()
+    with pytest.raises(ValueError, match="radius says how much is shown around a focus: give focus=value, too"):
+        draw(o, radius=1)
+    with pytest.raises(TypeError, match="parameters must be"):
+        draw(o, parameters=["w"])  # type: ignore[list-item]

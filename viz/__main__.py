@@ -102,7 +102,7 @@ _DRAWING = {
     "parameters": ("NAME,…", "variables to draw as parameters"),
     "highlight": ("NAME", "draw what does not depend on it in the background"),
     "hide": ("PART,…", "leave out data, grads, partials, formulas or curves"),
-    "detail": ("HOW", "full or compact, whatever the size"),
+    "detail": ("HOW", "full, compact, neurons or layers, whatever the size"),
     "rankdir": ("WAY", "LR, RL, TB or BT: where the values run"),
     "style": ("STYLE", "cards or classic"),
     "title": ("TEXT", "what the picture is called"),

@@ -54,7 +54,7 @@ def collapsed(graph: Graph, level: str, most: int, hide: Collection[str] = ()) -
             ribbons.append(Ribbon(ids[parent], ids[child], f"{pretty(parent)} is used by {pretty(child)}"))
             continue
         total, size = sum(held), sum(map(abs, held))
-        told = f"{len(held)} gradients to {pretty(parent)} from {pretty(child)}: "
+        told = f"{len(held)} gradient{'s' * (len(held) != 1)} to {pretty(parent)} from {pretty(child)}: "
         told += f"their sum is {number(total)}, that of their sizes {number(size)}"
         stroke = (sign_of(total), share(size)[1])
         ribbons.append(Ribbon(ids[parent], ids[child], told, "", stroke, stroke))

@@ -10,7 +10,7 @@ from html import escape
 from typing import NamedTuple
 
 from autograd import Symbol
-from viz.formulas import ascii_only, figure
+from viz.formulas import ascii_only, figure, rounded
 from viz.text import columns, typeset, unlatex
 
 
@@ -30,7 +30,7 @@ class Line(NamedTuple):
     def steps(self) -> list[Symbol]:
         """What stands between the equals signs, without steps that change nothing; the value comes last."""
         steps = [step for step in (self.symbols, self.rule, self.numbers) if step is not None] + [figure(self.value)]
-        return [a for a, b in zip(steps, [*steps[1:], None], strict=True) if b is None or a.text != b.text]
+        return [rounded(a) for a, b in zip(steps, [*steps[1:], None], strict=True) if b is None or a.text != b.text]
 
 
 class Part(NamedTuple):

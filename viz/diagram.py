@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -125,8 +125,8 @@ def flow(child: Value, position: int) -> float | None:
     return child.grad * child.partials[position] if child.grad else 0.0
 
 
-def named(graph: Graph, longest: int) -> dict[Value, str]:
-    """What each value is called: by its label, else by its formula up to a length, else by its number.
+def named(graph: Graph, longest: int, within: Collection[Value] | None = None) -> dict[Value, str]:
+    """What each value, of some or of all, is called: by its label, by its formula up to a length, or by its number.
 
     >>> x = Value(2.0, label="x1")
     >>> list(named(Graph((x * 3.0).tanh()), longest=8).values())
@@ -134,11 +134,18 @@ def named(graph: Graph, longest: int) -> dict[Value, str]:
     """
     names: dict[Value, str] = {}
     formulas: dict[Value, Symbol] = {}
-    for i, node in enumerate(graph.nodes, start=1):
-        name = pretty(graph.name(node)) or f"v{i}"  # of a label, nothing may be printable
+
+    def plain(node: Value) -> str:
+        return pretty(graph.name(node)) or "…"  # of a label, nothing may be printable
+
+    for node in graph.nodes:
+        if within is not None and node not in within:
+            continue
+        name = plain(node)
         formula = Symbol(name, name)  # of which only the text is used
         if node.op and not node.label:
-            written = node.op(*node.op.columns([formulas[parent] for parent in node.parents]))
+            operands = [formulas.get(parent, Symbol(plain(parent), "-")) for parent in node.parents]
+            written = node.op(*node.op.columns(operands))
             if len(typeset(written.text)) <= longest:
                 name, formula = typeset(written.text), written
         names[node], formulas[node] = name, formula

@@ -89,7 +89,12 @@ def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
     ):
         if given not in tuple(known):
             raise ValueError(f"{name} {given!r} is not one of {', '.join(repr(x) for x in known if x)}")
+    for node in options.get("parameters", ()):
+        if not isinstance(node, Value):
+            raise TypeError(f"parameters must be Values, not {node!r}")
     diagram = _diagram(graph, options)
+    if "radius" in options and "focus" not in options:
+        raise ValueError("radius says how much is shown around a focus: give focus=value, too")
     picture = Picture("gradient_flow")
     picture.title = diagram.title
     picture.description = ". ".join(dot.shorten(card.tooltip, 400) for card in diagram.cards[:200])
@@ -102,7 +107,11 @@ def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
     return picture
 
 
-draw_dot = draw  # the name that micrograd's users know
+def draw_dot(value: Value | Graph, format: str = "svg", **options: Unpack[Options]) -> Picture:
+    """:func:`draw` by the name, and with the format, that micrograd's users know: ``draw_dot(o).render("gout")``."""
+    picture = draw(value, **options)
+    picture.format = format
+    return picture
 
 
 def save(value: Value | Graph, path: str | Path, **options: Unpack[Options]) -> Path:

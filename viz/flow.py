@@ -37,7 +37,8 @@ def gradient_flow(
     """
     nodes = [node for node in graph.nodes if within is None or node in within]
     ids = {node: f"v{i}" for i, node in enumerate(graph.nodes, start=1)}
-    names = named(graph, longest=0 if "formulas" in hide else 18)
+    told_of = None if within is None else {*within, *graph.roots, *([] if highlight is None else [highlight])}
+    names = named(graph, longest=0 if "formulas" in hide else 18, within=told_of)
     backward = "grads" not in hide and any(root.has_grad for root in graph.roots)
     lit = leading_to(graph.nodes, [highlight]) if highlight is not None else set(graph.nodes)
     edges = [edge for edge in graph.edges if within is None or (edge.parent in within and edge.child in within)]
@@ -56,7 +57,7 @@ def gradient_flow(
             ribbons.append(Ribbon(*ends, f"{names[parent]} is used by {names[child]}", faded=faded))
             continue
         factor = f"×{short(child.partials[position])}"
-        told = f"{number(f)} to {names[parent]}: {number(child.grad)} from {names[child]}, {factor}"
+        told = f"{number(f + 0.0)} to {names[parent]}: {number(child.grad)} from {names[child]}, {factor}"
         pill = "" if compact or "partials" in hide else factor
         ribbons.append(Ribbon(*ends, told, pill, share(child.grad), share(f), faded))
 
@@ -90,7 +91,7 @@ def gradient_flow(
     outputs = ", ".join(names[root] for root in graph.roots)
     whose = "of" if all(root.grad == 1.0 for root in graph.roots) else "at"
     title = f"How the gradient {whose} {outputs} reaches every input" if backward else f"How {outputs} is computed"
-    formulas = [] if "formulas" in hide else [formula_of(root, names, longest=90) for root in graph.roots]
+    formulas = [] if "formulas" in hide or within else [formula_of(root, names, longest=90) for root in graph.roots]
     notes = [*filter(None, formulas)]
     if len(nodes) < len(graph):
         notes.append(f"{len(graph):,} values, {len(nodes)} shown")
@@ -100,7 +101,7 @@ def gradient_flow(
     seeds = [
         Seed(
             ids[root],
-            f"start: ∂{brief[root]}/∂{brief[root]} =\u00a0" if root.grad == 1.0 else "from what uses it:\u00a0",
+            _start(root, brief[root]),
             short(root.grad),
             share(root.grad),
             root not in lit,
@@ -109,6 +110,13 @@ def gradient_flow(
         if backward and root.has_grad and root in nodes
     ]
     return Diagram(title, tuple(notes), tuple(map(card, nodes)), tuple(ribbons), tuple(seeds))
+
+
+def _start(root: Value, name: str) -> str:
+    """What is said of the gradient that an output begins with."""
+    if root.grad != 1.0:
+        return "from what uses it:\u00a0"
+    return f"start: ∂{name}/∂{name} =\u00a0" if root.label else "start:\u00a0"
 
 
 def around(graph: Graph, value: Value, radius: int) -> set[Value]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,12 +24,20 @@ Names = Callable[[Value], Symbol]
 def called(graph: Graph, node: Value) -> Symbol:
     """A node's name as a symbol; an unlabelled constant's is its number."""
     name = pretty(graph.name(node))
-    return _rounded(name) if isinstance(node, Constant) and not node.label else Symbol(name, latex(name))
+    if isinstance(node, Constant) and not node.label:
+        return _rounded(name)
+    symbol = Symbol(name, latex(name))
+    if re.search(r"[-+*/^=·]", name):  # a label such as x1*w1 + x2*w2, which ∂ and · would take apart
+        symbol = Symbol(f"({name})", rf"\left({symbol.latex}\right)")
+    symbol.data = node.data
+    return symbol
 
 
 def figure(x: float) -> Symbol:
     """A number that is rounded for the eye."""
-    return _rounded(short(x + 0.0, 5).replace("−", "-"))  # as Python writes it, so that brackets are set around it
+    symbol = _rounded(short(x + 0.0, 5).replace("−", "-"))  # as Python writes it, so that brackets are set around it
+    symbol.data = x
+    return symbol
 
 
 def _rounded(text: str) -> Symbol:
@@ -37,6 +46,16 @@ def _rounded(text: str) -> Symbol:
     symbol = Symbol(text, rf"{written} \cdot 10^{{{int(exponent)}}}" if times else written)
     symbol.latex_level = PRODUCT if times else symbol.latex_level
     return symbol
+
+
+#: A constant of a rule, such as log(2).
+_DIGITS = re.compile(r"(?<![\w.])\d+\.\d{6,}(?![\w.])")
+
+
+def rounded(written: Symbol) -> Symbol:
+    """The same with the constants of its rule, such as log(2), rounded for the eye."""
+    text, latex = (_DIGITS.sub(lambda x: short(float(x[0]), 5), s) for s in (written.text, written.latex))
+    return Symbol(text, latex)
 
 
 def formula(node: Value, name: Names) -> Symbol:

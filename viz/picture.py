@@ -98,7 +98,8 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None, **_: Any) -> dict[str, str]:
         try:
-            return {"image/svg+xml": self.pipe("svg", encoding="utf-8"), "text/plain": self.text}
+            svg = self.pipe("svg", encoding="utf-8")
+            return {"text/html": svg, "image/svg+xml": svg, "text/plain": self.text}
         except RuntimeError as error:
             return {"text/plain": f"{self.text}\n\n({error})"}
 

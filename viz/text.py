@@ -118,6 +118,7 @@ def written_sum(terms: Sequence[float], total: float, digits: int = 3) -> str:
     >>> written_sum([3.0, -6.0], -3.0), written_sum([5.0], 5.0)
     ('3 − 6 =\xa0', '')
     """
+    terms = [x + 0.0 for x in terms]  # no −0
     complete = not terms or math.isnan(total) or math.isclose(sum(terms), total, rel_tol=1e-9, abs_tol=1e-12)
     if complete and len(terms) < 2:
         return ""
