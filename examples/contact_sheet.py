@@ -8,10 +8,11 @@ from autograd import Graph, Value, label_from, sigmoid
 from examples.readme_pictures import deep_loss, neuron, reuse
 from nn import MLP, Adam, binary_cross_entropy_with_logits, fit, initializers, squared_error
 from nn.data import moons, split
-from viz import draw, network, save, why_sort, worksheet
+from viz import draw, network, page, save, training_page, why_sort, worksheet
 from viz.plots import activations, decision_boundary, gradient_norms, loss_curve
 
 FOLDER = Path("out/pictures")
+_LINKS = '<p><a href="neuron.html">the live page</a>, <a href="film.html">the training film</a></p>'
 
 
 def flat() -> Value:
@@ -52,6 +53,7 @@ def main() -> None:
     data = moons(100)
     model = MLP(2, [8, 1], "tanh", seed=0)
     training, validation = split(data, 0.6)
+    states: list[dict[str, float]] = []
     history = fit(
         model,
         binary_cross_entropy_with_logits,
@@ -60,6 +62,7 @@ def main() -> None:
         epochs=80,
         batch_size=10,
         validation=validation,
+        after_epoch=lambda model: states.append(model.state_dict()),
         progress=False,
     )
     hidden = next(node for node in Graph(loss) if node.label == "h1[1]")
@@ -100,9 +103,12 @@ def main() -> None:
             f'<figure><a href="{path.name}"><img src="{path.name}"></a><figcaption>{name}</figcaption></figure>'
         )
     tree = escape(draw(o).text)
+    loss_of = binary_cross_entropy_with_logits
+    training_page(model, history, FOLDER / "film.html", states=states, data=data, loss=loss_of, frames=20)
+    page(o, FOLDER / "neuron.html", parameters=parameters)
     style = "body{font:14px sans-serif;columns:3 420px}figure{break-inside:avoid;margin:0 0 2em}img{max-width:100%}"
-    page = f"<!doctype html><meta charset=utf-8><title>All views</title><style>{style}</style>{''.join(shown)}"
-    (FOLDER / "index.html").write_text(f"{page}<pre>{tree}</pre>", encoding="utf-8")
+    sheet = f"<!doctype html><meta charset=utf-8><title>All views</title><style>{style}</style>{_LINKS}{''.join(shown)}"
+    (FOLDER / "index.html").write_text(f"{sheet}<pre>{tree}</pre>", encoding="utf-8")
     print(f"{len(views)} views: see {FOLDER / 'index.html'}")
 
 

@@ -64,6 +64,7 @@ def fit(
     clip_norm: float | None = None,
     validation: Sequence[Example] = (),
     metric: Callable[[Any, Sequence[Example]], float] | None = None,
+    after_epoch: Callable[[Module], object] | None = None,
     patience: int | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
@@ -86,6 +87,7 @@ def fit(
         clip_norm: what to scale the norm of the whole gradient down to, where it is more.
         validation: examples to measure on, not to train on.
         metric: called with the model and examples, such as ``accuracy``.
+        after_epoch: called with the model, such as ``lambda model: states.append(model.state_dict())``.
         patience: after how many epochs without a new lowest loss (of validation, if there is any) to
             stop; the model then has the parameters of the best epoch.
         checkpoint: a file that is written after every epoch; if it is there, training goes on from it,
@@ -114,7 +116,8 @@ def fit(
         raise TypeError(f"optimizer must be an Optimizer, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}")
     if set(optimizer.params).isdisjoint(model.parameters()):
         raise ValueError("the optimizer has none of the model's parameters: make it with model.parameters()")
-    for name, option in (("schedule", schedule), ("penalty", penalty), ("metric", metric)):
+    functions = {"schedule": schedule, "penalty": penalty, "metric": metric, "after_epoch": after_epoch}
+    for name, option in functions.items():
         if option is not None and not callable(option):
             raise TypeError(f"{name} must be a function, not {option!r}")
     # In a context of their own, this and the training: Ctrl-C may come while a name_scope is being opened.
@@ -150,6 +153,8 @@ def fit(
             if metric:
                 numbers["metric"] = real(metric(model, validation or data), "the metric")
             training.note(numbers)
+            if after_epoch:
+                after_epoch(model)
             if checkpoint is not None:
                 training.save(checkpoint)
             shown = {name: f"{x:.4f}" for name, x in numbers.items()}

@@ -67,6 +67,29 @@ def test_history_has_a_number_per_epoch() -> None:
     assert set(history.metrics) <= {0.0, 0.5, 1.0}
 
 
+def test_a_function_is_called_after_every_epoch(tmp_path: Path) -> None:
+    """After the metric and before the checkpoint; of a training that goes on, for the epochs that are left."""
+    path, told = tmp_path / "checkpoint.json", []
+    states: list[dict[str, float]] = []
+
+    def metric(model: Any, data: Any) -> float:
+        told.append("metric")
+        return 0.0
+
+    def after(model: Module) -> None:
+        told.append("after the first" if path.exists() else "after")
+        states.append(model.state_dict())
+
+    for epochs in (2, 3):
+        model = network()
+        history = train(
+            model, SGD(model.parameters(), lr=0.1), epochs, checkpoint=path, metric=metric, after_epoch=after
+        )
+        assert len(states) == len(history.losses) == epochs
+        assert states[-1] == model.state_dict() != states[-2]
+    assert told == ["metric", "after", "metric", "after the first", "metric", "after the first"]
+
+
 def test_gradient_norms_and_validation_by_hand() -> None:
     """Of a linear unit with one example: |∂L/∂(w, b)| = 2|y − d| √(x² + 1)."""
     model = MLP(1, [1], seed=0)
@@ -669,6 +692,7 @@ def test_an_update_that_overflows_stops_training(kind: Any) -> None:
     [
         ({"schedule": 0.5}, TypeError, "schedule must be a function, not 0.5"),
         ({"metric": "accuracy"}, TypeError, "metric must be a function, not 'accuracy'"),
+        ({"after_epoch": []}, TypeError, r"after_epoch must be a function, not \[\]"),
         ({"penalty": 1e-4}, TypeError, "penalty must be a function, not 0.0001"),
         ({"optimizer": None}, TypeError, "optimizer must be an Optimizer, such as SGD.*, not None"),
         ({"optimizer": SGD}, TypeError, "optimizer must be an Optimizer, such as SGD.*, not <class"),

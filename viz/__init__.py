@@ -3,6 +3,7 @@
 from viz.chain import explain
 from viz.derivation import Derivation
 from viz.drawing import draw, draw_dot, network, save
+from viz.film import training_page
 from viz.page import Page, page
 from viz.picture import Picture
 from viz.sorting import WhySort, why_sort
@@ -23,6 +24,7 @@ __all__ = [
     "network",
     "page",
     "save",
+    "training_page",
     "tree",
     "why_sort",
     "worksheet",

@@ -443,7 +443,8 @@ def network(graph: graphviz.Digraph, drawn: Network) -> None:
     _text(graph, "legend", (drawn.width / 2, 20.0), _key(drawn))
     for link in drawn.connections:
         line = _weight(link.grad, 1.2 + 0.12 * drawn.radius)
-        graph.edge(link.source, link.target, tooltip=_tooltip(link.tooltip), **line)
+        told = _tooltip(link.tooltip)
+        graph.edge(link.source, link.target, id=f"{link.source}-{link.target}", tooltip=told, **line)
 
 
 def _at(x: float, y: float) -> str:
@@ -455,7 +456,7 @@ def _block(graph: graphviz.Digraph, name: str, place: Point, size: Point, color:
     width, height = (f"{side / 72:.4f}" for side in size)
     told = {"tooltip": _tooltip(tooltip, twice=True)} if tooltip else {}
     shape = {"shape": "box", "style": "filled", "penwidth": "0", "width": width, "height": height}
-    graph.node(name, color=color, pos=_at(*place), **shape, **told)
+    graph.node(name, id=name, color=color, pos=_at(*place), **shape, **told)
 
 
 def _text(graph: graphviz.Digraph, name: str, place: Point, text: str, align: str = "", width: float = 0) -> None:
@@ -464,7 +465,7 @@ def _text(graph: graphviz.Digraph, name: str, place: Point, text: str, align: st
         text = _table([[_cell(text, align, width=f"{width:g}")]], bare=True)[1:-1]
     elif not text.startswith("<table"):
         text = _table([[text]])[1:-1]
-    graph.node(name, f"<{text}>", shape="plain", fixedsize="false", pos=_at(*place))
+    graph.node(name, f"<{text}>", id=name, shape="plain", fixedsize="false", pos=_at(*place))
 
 
 def _weight(grad: Flow | None, widest: float) -> dict[str, str]:
@@ -491,7 +492,7 @@ def _unit(graph: graphviz.Digraph, unit: Unit, radius: float) -> None:
     side = f"{2 * radius / 72:.4f}"
     fill = {"style": "filled", "fillcolor": SHADES[level], "width": side, "height": side}
     told = _tooltip(unit.tooltip, twice=True)
-    graph.node(unit.id, written, shape="circle", pos=_at(*unit.place), tooltip=told, **fill, **ring)
+    graph.node(unit.id, written, id=unit.id, shape="circle", pos=_at(*unit.place), tooltip=told, **fill, **ring)
     if unit.state:
         x, y = unit.place
         side = f"{max(8.0, 0.55 * radius) / 72:.4f}"

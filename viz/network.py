@@ -39,6 +39,8 @@ class Unit:
     shade: float
     #: The sign of the mean gradient of its output, and the mean of its size, on the log scale.
     grad: Flow | None
+    #: The mean of that size itself; None where there is no gradient.
+    size: float | None
     #: "dead" or "saturated", if the activation is flat for all examples.
     state: str
     tooltip: str
@@ -52,6 +54,8 @@ class Connection:
     target: str
     #: The gradient of the weight on the log scale; None for a weight that is a hairline only.
     grad: Flow | None
+    #: The gradient itself; None before a backward pass.
+    slope: float | None
     tooltip: str
 
 
@@ -87,7 +91,9 @@ class Network:
     decades: tuple[int, int]
 
 
-def of(columns: Columns, links: Sequence[Link], loss: str, most: int, title: str | None) -> Network:
+def of(
+    columns: Columns, links: Sequence[Link], loss: str, most: int, title: str | None, *, width: float = WIDTH
+) -> Network:
     """Everything at its place.
 
     Args:
@@ -96,10 +102,11 @@ def of(columns: Columns, links: Sequence[Link], loss: str, most: int, title: str
         loss: what the gradients are of.
         most: how many of the weights' gradients are ribbons; as many again are hairlines.
         title: what the numbers say, if left out.
+        width: of the picture, unless its columns need more.
     """
     letters = max(len(pretty(unit.name)) for unit in columns[0][1])
     left = EDGE + RADIUS + 10.0 + LETTER * min(LONGEST, letters)
-    width = max(WIDTH, left + PITCH * (len(columns) - 1) + RIGHT)
+    width = max(width, left + PITCH * (len(columns) - 1) + RIGHT)
     step = (width - left - RIGHT) / max(1, len(columns) - 1)
     tags = max(len({unit.state for unit in units} - {""}) for _, units in columns)
     everything = [unit for _, units in columns for unit in units]
@@ -109,7 +116,7 @@ def of(columns: Columns, links: Sequence[Link], loss: str, most: int, title: str
     rows = max(min(len(units), FIRST + LAST + 1) for _, units in columns)
     pitch = min((top - bottom) / rows, 0.62 * step)
     grads = {unit: _grads(unit.outputs) for unit in everything}
-    units_share = _log_share(_mean_size(held) for held in grads.values())
+    units_share = log_share(_mean_size(held) for held in grads.values())
     places: dict[Neuron, Unit] = {}
     layers = []
     for i, (name, units) in enumerate(columns):
@@ -132,6 +139,7 @@ def of(columns: Columns, links: Sequence[Link], loss: str, most: int, title: str
                 activation=activation,
                 shade=min(1.0, abs(activation) / largest) if activation and largest else 0.0,
                 grad=(sign_of(sum(held)), units_share(_mean_size(held))) if held else None,
+                size=_mean_size(held) if held else None,
                 state=unit.state,
                 tooltip=_told(unit, activation, held),
             )
@@ -153,7 +161,7 @@ def of(columns: Columns, links: Sequence[Link], loss: str, most: int, title: str
         connections=tuple(connections),
         width=width,
         radius=math.floor(2.0 * min(RADIUS, 0.38 * pitch)) / 2.0,  # older Graphviz rounds the width
-        decades=_decades([layer.mean for layer in layers]),
+        decades=decades([layer.mean for layer in layers]),
     )
 
 
@@ -169,7 +177,7 @@ def _activation(unit: Neuron) -> float | None:
     return sum(h.data for h in unit.outputs) / len(unit.outputs) if unit.outputs else None
 
 
-def _log_share(sizes: Iterable[float]) -> Callable[[float], float]:
+def log_share(sizes: Iterable[float]) -> Callable[[float], float]:
     """A size on a log scale: 1 for the largest, 0 for what is ``DECADES`` powers of 10 smaller, or more."""
     largest = max((size for size in sizes if math.isfinite(size)), default=0.0)
 
@@ -211,7 +219,7 @@ def _connections(links: Sequence[Link], places: Mapping[Neuron, Unit], most: int
         if a and b and a.place[0] < b.place[0]:
             shown[a.id, b.id] = (a, b, w)
     backward = any(w.has_grad for _, _, w in shown.values())
-    share = _log_share(abs(w.grad) for _, _, w in shown.values())
+    share = log_share(abs(w.grad) for _, _, w in shown.values())
 
     def size(link: tuple[Unit, Unit, Value]) -> float:
         w = link[2]
@@ -222,8 +230,8 @@ def _connections(links: Sequence[Link], places: Mapping[Neuron, Unit], most: int
     for rank, (a, b, w) in enumerate(ranked):
         told = f"The weight from {a.name} to {b.name} is {number(w.data)}"
         told += f", and its gradient is {number(w.grad)}." if backward else "."
-        ribbon = backward and rank < most
-        connections.append(Connection(a.id, b.id, (sign_of(w.grad), share(abs(w.grad))) if ribbon else None, told))
+        flow = (sign_of(w.grad), share(abs(w.grad))) if backward and rank < most else None
+        connections.append(Connection(a.id, b.id, flow, w.grad if backward else None, told))
     lines, ribbons = len(ranked), min(most, len(ranked)) if backward else 0
     among = f"of {len(shown):,} {'gradients' if backward else 'weights'}"
     among += " between the units shown" if len(shown) < len(links) else ""
@@ -269,7 +277,7 @@ def _times(ratio: float) -> str:
     return f"{float(f'{ratio:.1e}'):,.0f}" if ratio < 1e6 else number(ratio)
 
 
-def _decades(means: Iterable[float | None]) -> tuple[int, int]:
+def decades(means: Iterable[float | None]) -> tuple[int, int]:
     """Powers of 10 around all that is positive, so that the least is a bar, too."""
     logs = [math.log10(mean) for mean in means if mean and math.isfinite(mean)]
     high = math.ceil(max(logs, default=0.0))

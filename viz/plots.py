@@ -10,13 +10,13 @@ import io
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, Protocol
 
-from autograd import Value, sigmoid
 from autograd.context import recorded
 from autograd.operations import Operation, table
+from viz.boundary import COLOURS, HUGE, around, evenly, finite, lead_of_each
 from viz.palette import HAIRLINE, INK, MUTED, PAPER, RIBBON, STROKE
 from viz.text import number
 
@@ -29,14 +29,11 @@ try:
 except ModuleNotFoundError:
     raise ImportError("viz.plots needs matplotlib: pip install 'gradgraph[plot]'") from None
 
-#: Of the classes: the sides of 0 as gradients have them, and a marker each, for colour alone says too little.
-_COLOURS = [RIBBON[-1], RIBBON[1], STROKE["parameter"], INK, MUTED]
+#: A marker for each class, for colour alone says too little.
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 #: Of text, to be read on a slide.
 _TEXT: dict[str, Any] = {"color": INK, "fontsize": 13.0}
 _NOTE: dict[str, Any] = {"color": MUTED, "fontsize": 13.0}
-#: Beyond it, and below its inverse, the ticks of matplotlib overflow.
-_HUGE = 1e150
 #: How far from 0 activations are drawn.
 _REACH = 3.0
 
@@ -82,7 +79,7 @@ def loss_curve(history: _History) -> Plot:
     >>> [text.get_text() for text in plot.axes[0].texts]
     ['best: epoch 3, 0.40', 'training', 'validation']
     """
-    curves = {"training": _finite(history.losses), "validation": _finite(history.validation_losses)}
+    curves = {"training": finite(history.losses), "validation": finite(history.validation_losses)}
     judged = curves["validation"] or curves["training"]
     known = [y for curve in curves.values() for y in curve if y == y]
     if all(map(math.isnan, judged)):
@@ -93,7 +90,7 @@ def loss_curve(history: _History) -> Plot:
     plot, axes = _plot("Loss", lines=1)
     lost = sum(map(math.isnan, judged))
     _over_epochs(axes, len(judged), f"  ({lost} of {len(judged)} without a finite loss)" if lost else "")
-    if min(known) > 1.0 / _HUGE and max(known) / 100.0 > min(known):
+    if min(known) > 1.0 / HUGE and max(known) / 100.0 > min(known):
         _log_scale(axes, known)
     for name, curve in curves.items():
         if curve:
@@ -128,8 +125,7 @@ def gradient_norms(history: _History) -> Plot:
     ['h1', 'out']
     """
     norms = {
-        layer: [0.0 if y < 1.0 / _HUGE else y for y in _finite(curve)]
-        for layer, curve in history.gradient_norms.items()
+        layer: [0.0 if y < 1.0 / HUGE else y for y in finite(curve)] for layer, curve in history.gradient_norms.items()
     }
     epochs = max(map(len, norms.values()), default=0)
     if not epochs:
@@ -184,11 +180,9 @@ def decision_boundary(
             raise ValueError(f"decision_boundary needs two finite inputs, but example {i} has {x!r}")
         if not isinstance(y, Real) or y < -1 or y % 1:
             raise ValueError(f"the target of example {i} is not the number of a class: {y!r}")
-    sides = [[x[j] for x, _ in data] for j in (0, 1)]
-    margin = 0.08 * max(max(side) - min(side) for side in sides) or 1.0
-    across, up = (_grid(min(side) - margin, max(side) + margin, resolution) for side in sides)
+    across, up = around([x for x, _ in data], resolution)
     with recorded():  # so that an output knows its activation
-        leads = [[_leads(model([x1, x2])) for x1 in across] for x2 in up]
+        leads = [[lead_of_each(model([x1, x2])) for x1 in across] for x2 in up]
 
     shape = (up[-1] - up[0]) / (across[-1] - across[0])
     note = "Darker: the output is further from the boundary."
@@ -200,13 +194,13 @@ def decision_boundary(
         lead = [[point[c] for point in row] for row in leads]
         known = [x for row in lead for x in row if x == x]
         if known and max(known) >= 0.0:
-            tints = _mixed(PAPER, _COLOURS[c % len(_COLOURS)])
+            tints = _mixed(PAPER, COLOURS[c % len(COLOURS)])
             levels = [share * (max(known) or 1.0) for share in (-1e-9, 0.25, 0.5, 0.75, 1.001)]
             axes.contourf(across, up, lead, levels, colors=[tints(share) for share in (0.14, 0.22, 0.30, 0.38)])
             if c and min(known) < 0.0 < max(known):  # the boundary of class 0 is that of others as well
                 axes.contour(across, up, lead, [0.0], colors=[INK], linewidths=2.0)
     for y in sorted({int(y) for _, y in data}):
-        colour, marker = (styles[max(y, 0) % len(styles)] for styles in (_COLOURS, _MARKERS))
+        colour, marker = (styles[max(y, 0) % len(styles)] for styles in (COLOURS, _MARKERS))
         places = [[x[j] for x, target in data if target == y] for j in (0, 1)]
         name = f"class {y}".replace("-", "−")
         axes.plot(*places, marker, color=colour, markersize=8.0, markeredgecolor=PAPER, label=name)
@@ -249,7 +243,7 @@ def activations(*names: str) -> Plot:
         axes, op = _dressed(plot.add_subplot(rows, columns, j), name), fitting[name]
         # Where the intervals that the tests sample leave a gap, there is a kink, at which lines are broken.
         kinks = [(left[1] + right[0]) / 2.0 for left, right in itertools.pairwise(op.domain[0])]
-        xs = sorted({*_grid(-_REACH, _REACH, 301), *(x + side for x in kinks for side in (-1e-9, 0.0, 1e-9))})
+        xs = sorted({*evenly(-_REACH, _REACH, 301), *(x + side for x in kinks for side in (-1e-9, 0.0, 1e-9))})
         values, slopes = zip(*(_value_and_slope(op, math.nan if x in kinks else x) for x in xs), strict=True)
         axes.plot(xs, values, color=INK, linewidth=2.5, solid_capstyle="round", label="f")
         axes.plot(xs, slopes, color=RIBBON[1], linewidth=2.5, linestyle=(0, (3, 1.5)), label="f′")
@@ -268,17 +262,8 @@ def _value_and_slope(op: Operation, x: float) -> tuple[float, float]:
         z = op.evaluate(operands)
     except (ArithmeticError, ValueError):
         return math.nan, math.nan  # outside the domain
-    value, slope = _finite([z, op.slopes(operands, z)[0]])
+    value, slope = finite([z, op.slopes(operands, z)[0]])
     return value, slope
-
-
-def _leads(output: Any) -> list[float]:
-    """By how much each class is ahead of the best other one."""
-    if isinstance(output, Value):
-        ahead = output.data - (0.5 if output.op is sigmoid else 0.0)
-        return _finite([-ahead, ahead])
-    scores = [x.data for x in output]
-    return _finite([score - max(scores[:c] + scores[c + 1 :]) for c, score in enumerate(scores)])
 
 
 def _plot(title: str, note: str = "", *, lines: int, height: float = 5.0) -> tuple[Plot, Axes]:
@@ -330,7 +315,7 @@ def _name_ends(plot: Plot, axes: Axes) -> None:
     for line in axes.lines:
         if not str(line.get_label()).startswith("_"):  # as matplotlib calls lines without a label
             curve: Any = line.get_ydata()
-            y = min(max(next((y for y in reversed(_finite(curve)) if y == y), low), low), high)
+            y = min(max(next((y for y in reversed(finite(curve)) if y == y), low), low), high)
             ends.append((axes.transData.transform((1.0, y))[1] / point, y, line))
     ends.sort(key=lambda end: end[0])
     places = _spread([end[0] for end in ends], 17.0, axes.bbox.ymin / point, axes.bbox.ymax / point)
@@ -355,12 +340,3 @@ def _spread(wanted: Sequence[float], gap: float, low: float, high: float) -> lis
 
 def _mixed(*colours: str) -> LinearSegmentedColormap:
     return LinearSegmentedColormap.from_list("mixed", list(colours))
-
-
-def _grid(low: float, high: float, count: int) -> list[float]:
-    return [low + (high - low) * i / (count - 1) for i in range(count)]
-
-
-def _finite(xs: Iterable[Any]) -> list[float]:
-    """Each number, or nan, where lines are broken, for one that is not finite or beyond what axes can show."""
-    return [x if abs(x) < _HUGE else math.nan for x in xs]
