@@ -28,8 +28,8 @@ ORDER = {
     for package, names in {
         "autograd": "files ieee operations symbol algorithms context value graph calculus kinks",
         "nn": "checks module initializers layers losses metrics optimizers schedules data storage training health",
-        "viz": "palette boundary text tree curve diagram flow collapse neurons network svg dot picture drawing film"
-        " worksheet formulas derivation chain table sorting expression script page plots __main__",
+        "viz": "palette html boundary text tree curve diagram flow collapse neurons network svg dot picture drawing"
+        " film worksheet formulas derivation chain table sorting expression script page plots __main__",
     }.items()
 }
 

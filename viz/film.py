@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import math
 import random
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,10 +15,10 @@ from typing import Any, Protocol
 from autograd import Graph, Value, files, fsum
 from autograd.algorithms import assign
 from autograd.context import recorded
-from viz import boundary, dot, palette
+from viz import boundary, dot, html, palette
 from viz.network import BARS, DECADES, HEIGHT, UNITS, Connection, Network, decades, of
 from viz.neurons import of_graph
-from viz.palette import DARK, RIBBON
+from viz.palette import RIBBON
 from viz.picture import Picture
 from viz.text import number
 
@@ -195,10 +191,8 @@ def _common(networks: Sequence[Network]) -> tuple[Network, Callable[[Network], M
 
 
 def _short(x: float | None) -> float | str | None:
-    """As many digits as anyone can see; what JSON has no number for is a text that JavaScript reads as one."""
-    if x is None or math.isfinite(x):
-        return x if x is None else float(f"{x:.5g}")
-    return "NaN" if math.isnan(x) else "Infinity" if x > 0.0 else "-Infinity"
+    """As many digits as anyone can see."""
+    return None if x is None else html.number_in_json(float(f"{x:.5g}"))
 
 
 def _svg(stage: Network) -> str:
@@ -226,14 +220,6 @@ def _is_told_elsewhere(group: ET.Element) -> bool:
 
 
 def _page(title: str, svg: str, told: Mapping[str, Any]) -> str:
-    """The template filled in; only its own style and script are allowed to run, known by their hashes."""
-    colours = [f"--{name}: light-dark({light}, {DARK[light]});" for name, light in NAMES.items()]
-    colours.append(f"--page: light-dark({palette.CELL}, {palette.NIGHT});")
-    page = Path(__file__).with_suffix(".html").read_text(encoding="utf-8").replace("/*palette*/", "\n".join(colours), 1)
-    for kind in ("style", "script"):
-        content = page.partition(f"<{kind}>")[2].partition(f"</{kind}>")[0]
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        page = page.replace(f"{kind}-src 'none'", f"{kind}-src 'sha256-{digest}'", 1)
-    numbers = json.dumps(told, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    parts = {"<!--title-->": escape(title), "<!--network-->": svg, "<!--numbers-->": numbers}
-    return re.sub("|".join(parts), lambda found: parts[found[0]], page)
+    colours = html.properties(NAMES) + f"--page:light-dark({palette.CELL},{palette.NIGHT});"
+    parts = {"title": escape(title), "network": svg, "numbers": html.in_script(told), "palette": colours}
+    return html.filled(Path(__file__).with_suffix(".html"), parts)

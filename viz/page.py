@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import json
-import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -21,11 +16,10 @@ import latex2mathml.converter
 from autograd import Constant, Graph, Symbol, Value, files
 from autograd.graph import BackwardStep, ForwardStep
 from autograd.operations import ATOM, Operation
-from viz import dot, palette
+from viz import dot, html, palette
 from viz.curve import curve
 from viz.diagram import Card, Diagram, Ribbon, Row, Seed, formula_of, named, role
 from viz.drawing import FULL
-from viz.palette import DARK
 from viz.picture import Picture
 from viz.script import javascript
 from viz.text import SIGNS, pretty, printable, short, typeset
@@ -111,13 +105,11 @@ class Page:
             ),
             "picture": ET.tostring(picture, encoding="unicode"),
             "steps": "".join(_steps(graph, names)),
-            "colors": "".join(_colors()),
+            "colors": _colors(),
             "rows": script,
-            "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).translate(_INERT),
+            "data": html.in_script(data),
         }
-        # In one go, so that a label which looks like a place is not filled in turn.
-        html = re.sub(r"{{(\w+)}}", lambda found: parts.get(found[1], found[0]), _template())
-        self.html = html.replace("{{policy}}", _policy(html), 1)
+        self.html = html.filled(Path(__file__).with_suffix(".html"), parts)
 
     def _repr_html_(self) -> str:
         """A frame that can run the page's script, and reach nothing of the notebook around it."""
@@ -130,27 +122,7 @@ class Page:
         return f"<Page: {self.title}>"
 
 
-#: What would end the script that data stand in, or a line of it.
-_INERT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
-
-
-@functools.cache
-def _template() -> str:
-    return Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-
-
-def _policy(html: str) -> str:
-    """What the browser may do: run the page's own script, apply its own styles, and nothing else."""
-    hashes: dict[str, list[str]] = {"script": [], "style": []}
-    for kind, content in re.findall(r"<(script|style)>(.*?)</\1>", html, re.DOTALL):
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        hashes[kind].append(f"'sha256-{digest}'")
-    allowed = "; ".join(f"{kind}-src {' '.join(found)}" for kind, found in hashes.items())
-    return f"default-src 'none'; {allowed}; img-src data:; base-uri 'none'; form-action 'none'"
-
-
-def _colors() -> Iterator[str]:
-    """The palette as custom properties, each for the light and the dark."""
+def _colors() -> str:
     named = {
         **{name.lower(): getattr(palette, name) for name in ("INK", "MUTED", "HAIRLINE", "PAPER", "CELL", "AMBER")},
         "amber-fill": palette.AMBER_FILL,
@@ -158,9 +130,7 @@ def _colors() -> Iterator[str]:
     }
     for sign, name in ((1, "plus"), (-1, "minus"), (0, "zero")):
         named |= {name: palette.RIBBON[sign], f"{name}-text": palette.NUMBER[sign]}
-    for name, color in named.items():
-        yield f"--{name}:light-dark({color},{DARK[color]});"
-    yield f"--page:light-dark({palette.PAPER},{palette.NIGHT});"
+    return html.properties(named) + f"--page:light-dark({palette.PAPER},{palette.NIGHT});"
 
 
 # The picture.
@@ -236,7 +206,7 @@ def _program(graph: Graph, names: Mapping[Value, str]) -> tuple[str, dict[str, A
     rows: dict[tuple[Operation, int], str] = {}
     nodes, missing = [], ""
     for node in graph:
-        about: dict[str, Any] = {"name": names[node], "data": _exact(node.data)}
+        about: dict[str, Any] = {"name": names[node], "data": html.number_in_json(node.data)}
         if isinstance(node, Constant):
             about["constant"] = True
         if node.op is not None:
@@ -247,16 +217,11 @@ def _program(graph: Graph, names: Mapping[Value, str]) -> tuple[str, dict[str, A
                 rows[key] = "null"
                 missing = missing or node.op.name
             about |= {"row": [*rows].index(key), "parents": [places[parent] for parent in node.parents]}
-            about |= {"partials": [*map(_exact, node.partials)], "columns": len(node.op.partials)}
+            about |= {"partials": [*map(html.number_in_json, node.partials)], "columns": len(node.op.partials)}
             about["nary"] = node.op.nary
         nodes.append(about)
     roots = [places[root] for root in graph.roots]
     return f"const rows = [{', '.join(rows.values())}];", {"nodes": nodes, "roots": roots, "missing": missing}
-
-
-def _exact(x: float) -> float | str:
-    """A number in JSON, which has none that are not finite."""
-    return x if math.isfinite(x) else {"inf": "Infinity", "-inf": "-Infinity"}.get(repr(x), "NaN")
 
 
 # What the page says.
