@@ -134,6 +134,7 @@ def named(graph: Graph, longest: int, within: Collection[Value] | None = None) -
     """
     names: dict[Value, str] = {}
     formulas: dict[Value, Symbol] = {}
+    numbered: set[Value] = set()
 
     def plain(node: Value) -> str:
         return pretty(graph.name(node)) or "…"  # of a label, nothing may be printable
@@ -146,8 +147,10 @@ def named(graph: Graph, longest: int, within: Collection[Value] | None = None) -
         if node.op and not node.label:
             operands = [formulas.get(parent, Symbol(plain(parent), "-")) for parent in node.parents]
             written = node.op(*node.op.columns(operands))
-            if len(typeset(written.text)) <= longest:
+            if numbered.isdisjoint(node.parents) and len(typeset(written.text)) <= longest:
                 name, formula = typeset(written.text), written
+            else:
+                numbered.add(node)  # a formula of numbers tells less than a number
         names[node], formulas[node] = name, formula
     return names
 
@@ -157,7 +160,7 @@ def formula_of(root: Value, names: dict[Value, str], longest: int) -> str:
     formulas: dict[Value, Symbol] = {}
     for node in Graph(root).nodes:
         formula = Symbol(names[node], names[node])
-        if node.op:
+        if node.op and (node is root or not (node.scope and node.label)):  # a neuron goes by its name
             formula = node.op(*node.op.columns([formulas[parent] for parent in node.parents]))
             if len(formula.text) > longest:  # say what fits on a line, and call the rest by name
                 formula = Symbol(names[node], names[node])
