@@ -449,5 +449,8 @@ def test_options_that_would_do_nothing_are_refused() -> None:
     o, _ = neuron()
     with pytest.raises(ValueError, match="radius says how much is shown around a focus: give focus=value, too"):
         draw(o, radius=1)
+    for name in ("highlight", "focus"):
+        with pytest.raises(ValueError, match=rf"{name} needs a card per value, and \d+ values are drawn as groups"):
+            draw(o, detail="layers", **{name: o})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="parameters must be"):
         draw(o, parameters=["w"])  # type: ignore[list-item]

@@ -159,6 +159,9 @@ def _diagram(graph: Graph, options: Options) -> Diagram:
         diagram = gradient_flow(graph, **shown, highlight=highlight, within=within, compact=detail == "compact")
     elif within is not None and not detail:
         raise ValueError(f"{count:,} values are around the focus, too many for a picture: ask for a smaller radius")
+    elif within is not None or highlight is not None:
+        name = "highlight" if within is None else "focus"
+        raise ValueError(f"{name} needs a card per value, and {count:,} values are drawn as groups: see detail=")
     else:
         diagram = _collapsed(graph, [detail] if detail else [*LEVELS], _hidden(options))
     return diagram if options.get("title") is None else replace(diagram, title=printable(options["title"]))
