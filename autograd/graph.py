@@ -156,11 +156,9 @@ class Graph:
             raise ValueError(f"{node!r} is not a node of {self!r}")
         if node.label:
             return node.label
-        return (
-            f"{node.data:.6g}"
-            if isinstance(node, Constant) and node.op is None
-            else f"{self._letter}{self._places[node]}"
-        )
+        if isinstance(node, Constant) and node.op is None:
+            return f"{node.data:.6g}"
+        return f"{self._letter}{self._places[node]}"
 
     def forward(self, values: Mapping[Value, float] | None = None) -> None:
         """Algorithm 6.1: compute data and local partials again, in place.

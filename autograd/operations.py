@@ -67,6 +67,7 @@ class Operation:
         defaults: values for operands that a call leaves out.
         neutral: per operand, the value at which the operation gives back the other operand.
         absorbing: the value that makes the result equal to it, whatever the other operand.
+        guard: whether it is 1 of any number but 0, and formulas at such a number need not say so.
         lowering: a second way to compute it, from rows that exist as machine instructions, for
             numbers that follow IEEE 754; only where ``forward`` has to branch.
 
@@ -89,6 +90,7 @@ class Operation:
         defaults: tuple[float, ...] = (),
         neutral: tuple[float | None, float | None] = (None, None),
         absorbing: float | None = None,
+        guard: bool = False,
         lowering: Callable[..., Any] | None = None,
     ) -> None:
         if not name.isidentifier():
@@ -110,7 +112,7 @@ class Operation:
         self.latex = latex or rf"\operatorname{{{name}}}\left({', '.join(blanks)}\right)"
         self.level, self.domain = level, domain or (REAL,) * len(partials)
         self.nary, self.defaults, self.lowering = nary, defaults, lowering
-        self.neutral, self.absorbing = neutral, absorbing
+        self.neutral, self.absorbing, self.guard = neutral, absorbing, guard
         table[name] = self
 
     # The overloads overlap where all operands are floats; there the first of them holds.
@@ -393,7 +395,7 @@ pow = Operation("pow", _power, (                                     # x**0 has 
 abs     = _function("abs",     operator.abs, lambda x, z: sign(x), latex=r"\operatorname{abs}",        domain=(NONZERO,))
 sign    = _function("sign",    _sign,        lambda x, z: 0.0,     latex=r"\operatorname{sign}",       domain=(NONZERO,))
 step    = _function("step",    _step,        lambda x, z: 0.0,     latex=r"\operatorname{step}",       domain=(NONZERO,))
-nonzero = _function("nonzero", _nonzero,     lambda x, z: 0.0,     latex=r"\operatorname{nonzero}",    domain=(NONZERO,))
+nonzero = _function("nonzero", _nonzero,     lambda x, z: 0.0,     latex=r"\operatorname{nonzero}",    domain=(NONZERO,), guard=True)
 maximum = _function("maximum", _maximum,     lambda x, y, z: 0.5 + 0.5 * sign(x - y),
                                              lambda x, y, z: 0.5 - 0.5 * sign(x - y), latex=r"\max",   domain=(((-3.0, -1.2), (1.2, 3.0)), UNIT))
 minimum = _function("minimum", _minimum,     lambda x, y, z: 0.5 - 0.5 * sign(x - y),

@@ -48,7 +48,7 @@ class Symbol:
     latex_level: int
     #: The number, if the formula is a constant.
     value: float | None
-    #: The number that a variable stands for here, if it is known: what is not 0 needs no ``nonzero``.
+    #: The number that a variable stands for here, if it is known: what is not 0 needs no guard.
     data: float | None
 
     def __init__(self, name: str | float, latex: str = "") -> None:
@@ -68,7 +68,7 @@ class Symbol:
         symbols: Sequence[Symbol] = op.flat(columns)
         if all(x.value is not None for x in symbols):
             return cls(op.evaluate(op.columns([x.value for x in symbols])))
-        if op.name == "nonzero" and symbols[0].data:
+        if op.guard and symbols[0].data:
             return cls(1.0)
         if len(symbols) == 2 and not op.nary:
             for x, other, neutral in zip(symbols, reversed(symbols), op.neutral, strict=True):
