@@ -190,7 +190,7 @@ class Operation:
             return [float(rule(*operands, z)) if want else 0.0 for rule, want in zip(self.partials, wants, strict=True)]
         except (ArithmeticError, ValueError):
             pass  # Python raises where IEEE 754 has an infinity
-        return [self._slope(j, operands, z) if not wanted or wanted[j] else 0.0 for j in range(len(operands))]
+        return [self.float_slope(j, operands, z) if not wanted or wanted[j] else 0.0 for j in range(len(operands))]
 
     def column_slopes(self, columns: Sequence[Sequence[float]], z: float) -> list[float]:
         """The slopes towards all operands of an n-ary row, read column by column."""
@@ -204,7 +204,8 @@ class Operation:
                 slopes += [float(read(*row, z)) for row in zip(*columns, strict=True)]
         return slopes
 
-    def _slope(self, j: int, operands: Sequence[float], z: float) -> float:
+    def float_slope(self, j: int, operands: Sequence[float], z: float) -> float:
+        """The slope towards the j-th of the flat operands as a float, ``inf`` where that is what it is."""
         try:
             return float(self.slope(j, operands, z))
         except (ArithmeticError, ValueError):
