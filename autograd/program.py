@@ -75,12 +75,12 @@ class Program:
         return (value, _float64(grads)) if self.wrt else value
 
     def batch(
-        self, X: Any, *, reduction: Reduction = "sum", per_example: bool = False, executor: Executor | None = None
+        self, rows: Any, *, reduction: Reduction = "sum", per_example: bool = False, executor: Executor | None = None
     ) -> Any:
         """The outputs and the gradient over many examples.
 
         Args:
-            X: a row per example, a column per input.
+            rows: a row per example, a column per input.
             reduction: "sum" or "mean" over the examples.
             per_example: whether the outputs are given for each example; the gradient is reduced all the same.
             executor: what runs pieces of the batch at the same time, such as a ``ThreadPoolExecutor``.
@@ -90,21 +90,21 @@ class Program:
         """
         import numpy as np
 
-        X = np.asarray(X, dtype=float)
+        rows = np.asarray(rows, dtype=float)
         if executor is None:
-            outputs, grads = self._part(self.parameters, X, 0, per_example)
+            outputs, grads = self._part(self.parameters, rows, 0, per_example)
         else:
             raise NotImplementedError
         if not per_example:
             outputs = [float(x) for x in outputs]
         if reduction == "mean":
-            scale = 1.0 / len(X)
+            scale = 1.0 / len(rows)
             outputs, grads = [x if per_example else x * scale for x in outputs], grads * scale
         value = outputs[0] if len(outputs) == 1 else tuple(outputs)
         return (value, grads) if self.wrt else value
 
-    def _part(self, parameters: Any, X: Any, first: int, per_example: bool) -> tuple[Any, Any]:
-        """The sums over the examples of X, the first of which is number ``first`` of the batch.
+    def _part(self, parameters: Any, rows: Any, first: int, per_example: bool) -> tuple[Any, Any]:
+        """The sums over the examples of rows, the first of which is number ``first`` of the batch.
 
         Returns:
             An array of outputs: of shape (roots, examples) if ``per_example``, else their sums (roots,);
@@ -112,9 +112,9 @@ class Program:
         """
         import numpy as np
 
-        rows = [self._interpreted(parameters, row) for row in X.tolist()]
-        outputs = np.array([values for values, _ in rows]).reshape(len(rows), len(self.roots)).T
-        grads = np.array([grads for _, grads in rows]).reshape(len(rows), len(self.wrt)).sum(axis=0)
+        found = [self._interpreted(parameters, row) for row in rows.tolist()]
+        outputs = np.array([values for values, _ in found]).reshape(len(found), len(self.roots)).T
+        grads = np.array([grads for _, grads in found]).reshape(len(found), len(self.wrt)).sum(axis=0)
         return outputs if per_example else outputs.sum(axis=1), grads
 
     def source(self, language: str = "python") -> str:
