@@ -45,7 +45,9 @@ class Program:
         self.wrt = tuple(wrt) if wrt is not None else tuple(x for x in variables if x not in given)
         wanted = [x for x in self.wrt if x.op is None and not isinstance(x, Constant)]
         self.leaves = tuple(x for x in dict.fromkeys([*wanted, *variables]) if x not in given)
-        self._constants = {x: x.data for x in nodes if isinstance(x, Constant) and x not in given}
+        self._constants: dict[Value, float] = {
+            x: x.data for x in nodes if x.op is None and isinstance(x, Constant) and x not in given
+        }
         self.backend = "source"
         self.parameters: Any = _float64(x.data for x in self.leaves)
 
