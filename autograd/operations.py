@@ -367,6 +367,11 @@ def _total(terms: Iterable[Any]) -> Any:
     return functools.reduce(add, terms)
 
 
+def _two_sided_sigmoid(x: Any) -> Any:
+    e = exp(-abs(x))
+    return where(step(x), 1.0, e) / (1.0 + e)
+
+
 def _shifted_logsumexp(values: Sequence[Any]) -> Any:
     largest = functools.reduce(maximum, values)
     return largest + log(fsum([exp(x - largest) for x in values]))
@@ -377,6 +382,8 @@ LN2, LN10, TWO_BY_ROOT_PI = math.log(2.0), math.log(10.0), 2.0 / math.sqrt(math.
 # Rules may name rows that stand further down.
 nonzero: Operation
 sign: Operation
+step: Operation
+where: Operation
 log: Operation
 cos: Operation
 cosh: Operation
@@ -433,7 +440,7 @@ hypot = _function("hypot", math.hypot, lambda x, y, z: x / z, lambda x, y, z: y 
 erf   = _function("erf",   math.erf,   lambda x, z: TWO_BY_ROOT_PI * exp(-x * x))
 erfc  = _function("erfc",  math.erfc,  lambda x, z: -TWO_BY_ROOT_PI * exp(-x * x))
 
-sigmoid    = _function("sigmoid",    _sigmoid,    lambda x, z: z * (1.0 - z), latex=r"\sigma", lowering=lambda x: 1.0 / (1.0 + exp(-x)))
+sigmoid    = _function("sigmoid",    _sigmoid,    lambda x, z: z * (1.0 - z), latex=r"\sigma", lowering=_two_sided_sigmoid)
 relu       = _function("relu",       _relu,       lambda x, z: step(x),                        domain=(NONZERO,))
 leaky_relu = _function("leaky_relu", _leaky_relu, lambda x, alpha, z: alpha + (1.0 - alpha) * step(x),
                                                   lambda x, alpha, z: x * (1.0 - step(x)),     domain=(NONZERO, ((0.01, 0.3),)), defaults=(0.01,))

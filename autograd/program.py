@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import struct
 from array import array
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
@@ -15,6 +17,11 @@ from autograd.value import Constant, Value
 Backend = Literal["auto", "llvm", "source"]
 Reduction = Literal["sum", "mean"]
 
+#: The nodes of the largest graph that is compiled; code for more would take minutes to make.
+LARGEST = 250_000
+#: How many examples run at a time, which bounds the memory that a batch takes.
+BLOCK = 4096
+
 
 class Program:
     """A graph that runs on numbers given to it, again and again; made by :meth:`Graph.compile`.
@@ -22,13 +29,23 @@ class Program:
     The nodes of the graph are left alone: a program has its inputs from the call, its parameters from
     ``parameters``, and its constants from the day it was made.
 
-    Attributes:
+    Args:
+        roots: the outputs.
+        nodes: the graph in topological order.
         inputs: the leaves that every call gives numbers for.
-        wrt: the nodes that the gradient is taken with respect to.
+        wrt: the nodes to differentiate by.
+        backend: "llvm", "source", or "auto" for the first that is there.
+        seeded: how many of the roots are differentiated; all, if left out.
+
+    Attributes:
+        inputs: as given.
+        wrt: as given, or all variables that are no inputs.
         leaves: the variables that are not inputs, those of ``wrt`` first and in its order.
         parameters: their numbers, a float64 array that may be changed in place or replaced.
         backend: "llvm" or "source".
     """
+
+    parameters: Any
 
     def __init__(
         self,
@@ -38,26 +55,52 @@ class Program:
         wrt: Sequence[Value] | None = None,
         *,
         backend: Backend = "auto",
+        seeded: int | None = None,
     ) -> None:
-        self.roots, self.nodes, self.inputs = tuple(roots), tuple(nodes), tuple(inputs)
-        variables = [node for node in nodes if node.op is None and not isinstance(node, Constant)]
+        if len(nodes) > LARGEST:
+            raise ValueError(
+                f"a graph of {len(nodes):,} values is too large to compile (up to {LARGEST:,}): run it with "
+                "Graph.forward and backward, or compile the graph of one example and use batch"
+            )
+        self.roots, self.nodes = tuple(roots), tuple(nodes)
+        self.inputs = _leaves("inputs", inputs)
         given = set(self.inputs)
-        self.wrt = tuple(wrt) if wrt is not None else tuple(x for x in variables if x not in given)
+        variables = [x for x in nodes if x.op is None and not isinstance(x, Constant)]
+        self.wrt = _values("wrt", wrt) if wrt is not None else tuple(x for x in variables if x not in given)
         wanted = [x for x in self.wrt if x.op is None and not isinstance(x, Constant)]
         self.leaves = tuple(x for x in dict.fromkeys([*wanted, *variables]) if x not in given)
         self._constants: dict[Value, float] = {
             x: x.data for x in nodes if x.op is None and isinstance(x, Constant) and x not in given
         }
+        self._seeded = len(self.roots) if seeded is None else seeded
+        self._code = self._compiled(backend)
+        self.load()
+
+    def _compiled(self, backend: Backend) -> Any:
+        if backend not in ("auto", "llvm", "source"):
+            raise ValueError(f"backend must be 'auto', 'llvm' or 'source', not {backend!r}")
+        arguments = self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._seeded
+        if backend == "llvm" or (backend == "auto" and all(map(importlib.util.find_spec, ("llvmlite", "numpy")))):
+            try:
+                from autograd.machine import Machine
+
+                self.backend = "llvm"
+                return Machine(*arguments)
+            except ImportError as error:
+                raise ImportError("backend 'llvm' needs numpy and llvmlite: pip install 'gradgraph[fast]'") from error
+            except TypeError:  # an operation that is no arithmetic
+                if backend == "llvm":
+                    raise
         self.backend = "source"
-        self.parameters: Any = _float64(x.data for x in self.leaves)
+        return _Interpreted()
 
     def load(self) -> None:
         """Copy the numbers of ``leaves`` into ``parameters``."""
-        self.parameters = _float64(x.data for x in self.leaves)
+        self.parameters = _float64([x.data for x in self.leaves])
 
     def store(self) -> None:
         """Copy ``parameters`` back into the ``data`` of ``leaves``."""
-        assign(self.leaves, "data", map(float, self.parameters))
+        assign(self.leaves, "data", self._checked(self.parameters).tolist())
 
     def __call__(self, *inputs: float) -> Any:
         """The outputs for one example, and their gradient.
@@ -67,14 +110,24 @@ class Program:
             ``wrt``; if ``wrt`` is empty, the value alone. Of several roots, it is the gradient of their sum.
 
         Raises:
-            TypeError: if there are not as many numbers as inputs.
+            TypeError: if the arguments are not one number for each input.
             ArithmeticError, ValueError: outside the domain of an operation, as in the eager engine.
         """
-        if len(inputs) != len(self.inputs):
-            raise TypeError(f"this program takes {len(self.inputs)} input(s), not {len(inputs)}")
-        values, grads = self._interpreted(self.parameters, [real(x, "a program") for x in inputs])
+        try:
+            found = self._code.one(inputs, self.parameters)
+        except (struct.error, TypeError, ValueError, AttributeError):
+            self._check_call(inputs)
+            raise
+        values, gradient = found or self._interpreted(self.parameters, inputs)
         value = values[0] if len(values) == 1 else tuple(values)
-        return (value, _float64(grads)) if self.wrt else value
+        return (value, gradient) if self.wrt else value
+
+    def _check_call(self, inputs: Sequence[float]) -> None:
+        if len(inputs) != len(self.inputs):
+            raise TypeError(f"this program takes {len(self.inputs)} input(s), not {len(inputs)}") from None
+        for x in inputs:
+            real(x, "a program")
+        self._checked(self.parameters)
 
     def batch(
         self, rows: Any, *, reduction: Reduction = "sum", per_example: bool = False, executor: Executor | None = None
@@ -89,54 +142,151 @@ class Program:
 
         Returns:
             As a call does; with ``per_example``, arrays instead of numbers.
-        """
-        import numpy as np
 
-        rows = np.asarray(rows, dtype=float)
+        Raises:
+            ValueError: if the rows have not as many columns as there are inputs.
+            TypeError: if they are not numbers.
+            ArithmeticError, ValueError: outside the domain of an operation; it tells the example.
+        """
+        if reduction not in ("sum", "mean"):
+            raise ValueError(f"reduction must be 'sum' or 'mean', not {reduction!r}")
+        rows = self._rows(rows)
+        if reduction == "mean" and not len(rows):
+            raise ValueError("the mean of no examples is not defined")
+        parameters = self._checked(self.parameters)
         if executor is None:
-            outputs, grads = self._part(self.parameters, rows, 0, per_example)
+            outputs, gradient = self._part(parameters, rows, 0, per_example)
         else:
             raise NotImplementedError
-        if not per_example:
-            outputs = [float(x) for x in outputs]
         if reduction == "mean":
-            scale = 1.0 / len(rows)
-            outputs, grads = [x if per_example else x * scale for x in outputs], grads * scale
-        value = outputs[0] if len(outputs) == 1 else tuple(outputs)
-        return (value, grads) if self.wrt else value
+            gradient = gradient / len(rows)
+            if not per_example:
+                outputs = outputs / len(rows)
+        values = list(outputs) if per_example else outputs.tolist()
+        value = values[0] if len(values) == 1 else tuple(values)
+        return (value, gradient) if self.wrt else value
+
+    def _rows(self, rows: Any) -> Any:
+        try:
+            import numpy as np
+        except ImportError as error:
+            raise ImportError("batches need numpy: pip install 'gradgraph[fast]'") from error
+        try:
+            rows = np.asarray(rows)
+        except ValueError as error:  # rows of different lengths
+            raise ValueError(f"rows must be a row of {len(self.inputs)} numbers per example") from error
+        if rows.dtype.kind not in "bfiu" and rows.size:
+            raise TypeError(f"rows must be real numbers, not of type {rows.dtype}")
+        if rows.shape == (0,):
+            rows = rows.reshape(0, len(self.inputs))
+        if rows.ndim != 2 or rows.shape[1] != len(self.inputs):
+            raise ValueError(f"rows must be of shape (examples, {len(self.inputs)}), not {rows.shape}")
+        return rows
+
+    def _checked(self, parameters: Any) -> Any:
+        """The parameters, if they are what programs read."""
+        kind = getattr(parameters, "dtype", getattr(parameters, "typecode", None))
+        flat = getattr(parameters, "ndim", 1) == 1 and getattr(parameters, "strides", (8,)) == (8,)
+        if kind not in ("float64", "d") or len(parameters) != len(self.leaves) or not flat:
+            raise ValueError(
+                f"parameters must be a contiguous array of {len(self.leaves)} float64 numbers, as load() makes"
+            )
+        return parameters
 
     def _part(self, parameters: Any, rows: Any, first: int, per_example: bool) -> tuple[Any, Any]:
-        """The sums over the examples of rows, the first of which is number ``first`` of the batch.
+        """The sums over some examples of a batch, the first of which is number ``first``.
 
         Returns:
-            An array of outputs: of shape (roots, examples) if ``per_example``, else their sums (roots,);
-            and the sums of the gradients, of shape (wrt,).
+            The outputs, of shape (roots, examples) if ``per_example``, else their sums (roots,); and the sum of
+            the gradients.
         """
         import numpy as np
 
-        found = [self._interpreted(parameters, row) for row in rows.tolist()]
-        outputs = np.array([values for values, _ in found]).reshape(len(found), len(self.roots)).T
-        grads = np.array([grads for _, grads in found]).reshape(len(found), len(self.wrt)).sum(axis=0)
-        return outputs if per_example else outputs.sum(axis=1), grads
+        each = np.empty((len(self.roots), len(rows) if per_example else 0))
+        sums, gradient = np.zeros(len(self.roots)), np.zeros(len(self.wrt))
+        for start in range(0, len(rows), BLOCK):
+            block = np.asarray(rows[start : start + BLOCK], dtype=float)
+            if any(step % 8 for step in block.strides):
+                block = block.copy()
+            outputs, more = self._block(parameters, block, first + start)
+            gradient += more
+            if per_example:
+                each[:, start : start + BLOCK] = outputs
+            else:
+                sums += outputs.sum(axis=1)
+        return each if per_example else sums, gradient
 
-    def source(self, language: str = "python") -> str:
-        """The straight-line forward and backward pass, readable."""
-        raise NotImplementedError
+    def _block(self, parameters: Any, rows: Any, first: int) -> tuple[Any, Any]:
+        """The same for a few rows; where the code gives up, the example is found by halving."""
+        import numpy as np
 
-    def _interpreted(self, parameters: Any, inputs: Iterable[float]) -> tuple[list[float], list[float]]:
+        if found := self._code.block(rows, parameters):
+            return found  # type: ignore[no-any-return]
+        if len(rows) == 1:
+            try:
+                values, gradient = self._interpreted(parameters, rows[0].tolist())
+            except (ArithmeticError, ValueError) as error:
+                error.add_note(f"in example {first}")
+                raise
+            return np.array(values).reshape(-1, 1), gradient
+        half = len(rows) // 2
+        a, gradient_of_a = self._block(parameters, rows[:half], first)
+        b, gradient_of_b = self._block(parameters, rows[half:], first + half)
+        return np.concatenate([a, b], axis=1), gradient_of_a + gradient_of_b
+
+    def _interpreted(self, parameters: Any, inputs: Iterable[float]) -> tuple[list[float], Any]:
         """What the eager engine would find, by the eager engine's rules."""
         data = dict(self._constants)
         data.update(zip(self.leaves, map(float, parameters), strict=True))
-        data.update(zip(self.inputs, inputs, strict=True))
+        data.update(zip(self.inputs, map(float, inputs), strict=True))
         interpreter.forward(self.nodes, data)
-        grads = interpreter.backward(self.nodes, data, self.roots, self.wrt) if self.wrt else []
-        return [data[root] for root in self.roots], grads
+        roots = self.roots[: self._seeded]
+        gradient = interpreter.backward(self.nodes, data, roots, self.wrt) if self.wrt else []
+        return [data[root] for root in self.roots], _float64(gradient)
+
+    def source(self, language: Literal["python", "llvm"] = "python") -> str:
+        """The program as text: Python that can be read, or what LLVM was given for one example."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.inputs)} inputs, {len(self.leaves)} parameters, {len(self.nodes)} values"
+        return f"<Program ({self.backend}): {counts}, gradient by {len(self.wrt)}>"
 
 
-def _float64(numbers: Iterable[float]) -> Any:
+class _Interpreted:
+    """A backend that leaves everything to the interpreter."""
+
+    def one(self, inputs: Sequence[float], parameters: Any) -> None:
+        return None
+
+    def block(self, rows: Any, parameters: Any) -> None:
+        return None
+
+
+def _values(what: str, values: Sequence[Value]) -> tuple[Value, ...]:
+    """A list of Values, none of them twice."""
+    found = tuple(values)
+    for x in found:
+        if not isinstance(x, Value):
+            raise TypeError(f"{what} must be Values, not {type(x).__name__} {x!r}")
+    if len(set(found)) < len(found):
+        twice = next(x for x in found if found.count(x) > 1)
+        raise ValueError(f"{what} has {twice!r} twice")
+    return found
+
+
+def _leaves(what: str, values: Sequence[Value]) -> tuple[Value, ...]:
+    found = _values(what, values)
+    for x in found:
+        if x.op is not None:
+            raise ValueError(f"{what} must be leaves, and {x!r} is computed by {x.op.name}")
+    return found
+
+
+def _float64(numbers: Sequence[float]) -> Any:
     """An array of doubles: NumPy's where it is installed."""
     try:
         import numpy as np
     except ImportError:
         return array("d", numbers)
-    return np.fromiter(numbers, dtype=float)
+    return np.array(numbers, dtype=float)

@@ -81,12 +81,14 @@ class Tape:
 
     Attributes:
         terms: the instructions; leaves and constants are not among them.
-        checks: terms that have to be finite for the code to be right.
+        checks: adjoints that have to be finite for the code to be right.
+        raising: results of rows that may raise an error, and are not finite where they do.
     """
 
     def __init__(self) -> None:
         self.terms: list[Term] = []
         self.checks: list[Term] = []
+        self.raising: list[Term] = []
         self._known: dict[Any, Term] = {}
 
     def number(self, x: Any) -> Term:
@@ -245,6 +247,7 @@ class Lowered:
                 known[node] = dot = _Node(ops.sumprod, [_Node(None), columns[layer]])
                 weights[dot.parents[0]] = layer, row
                 self.numbers |= {dot.parents[0]: layer, dot: self.tape.leaf("product", (layer, row))}
+                self.tape.raising.append(self.numbers[dot])
                 order += [dot.parents[0], dot]
                 continue
             known[node] = _Node(node.op, [known[x] for x in node.parents]) if members else node
@@ -266,7 +269,10 @@ class Lowered:
 
     def _term(self, node: Value, place: Place, known: Mapping[Value, Any]) -> Term:
         if node.op is not None:
-            return self.tape.apply(node.op, tuple([self.numbers[known[x]] for x in node.parents]))
+            term = self.tape.apply(node.op, tuple([self.numbers[known[x]] for x in node.parents]))
+            if node.op not in TOTAL:
+                self.tape.raising.append(term)
+            return term
         leaf = place(node)
         return self.tape.leaf(*leaf) if leaf else self.tape.number(node.data)
 
@@ -309,6 +315,13 @@ def _layers(nodes: Sequence[Value], place: Place) -> dict[Value, tuple[Layer, in
 
 #: Fewer weights than this are cheaper as instructions.
 SMALLEST_LAYER = 16
+
+#: Rows that never raise an error, in the eager engine.
+TOTAL = {
+    *(ops.add, ops.sub, ops.mul, ops.neg, ops.abs, ops.sign, ops.step, ops.nonzero, ops.maximum, ops.minimum),
+    *(ops.where, ops.relu, ops.leaky_relu, ops.atan, ops.atan2, ops.tanh, ops.asinh, ops.erf, ops.erfc),
+    *(ops.sigmoid, ops.softplus),
+}
 
 #: Rows whose results are finite where their operands are, apart from overflow.
 FINITE = {

@@ -26,7 +26,8 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 ORDER = {
     package: names.split()
     for package, names in {
-        "autograd": "files ieee operations symbol algorithms context value tape interpreter program graph calculus kinks",
+        "autograd": "files ieee vector_math operations symbol algorithms context value tape interpreter program graph"
+        " calculus kinks",
         "nn": "checks module initializers layers losses metrics optimizers schedules data storage training health",
         "viz": "palette html boundary text tree curve diagram flow collapse neurons network svg dot picture drawing"
         " film worksheet formulas derivation chain table sorting expression script page plots __main__",

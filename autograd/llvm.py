@@ -1,0 +1,417 @@
+"""Machine code: a lowered graph as the text of an LLVM module, for one example or several side by side.
+
+The straight-line part of a tape becomes functions of limited length (one huge function would take LLVM
+more than linear time); what one of them computes and another reads goes through a workspace.  Layers
+become loops over slices of the parameters.  A *driver* runs all of it over the examples of a batch, as
+many at a time as there are lanes, and adds up the gradients.
+
+The workspace has numbered slots, each as wide as the lanes; with several lanes, the sums of the
+gradients follow, each as wide as a register of the machine.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from autograd import operations as ops
+from autograd.register import Function, Module, Register, vector
+from autograd.tape import Layer, Lowered, Term
+
+#: Instructions of the tape to a function.
+PART = 1000
+SEED, FLAG, INPUTS = 0, 1, 2
+POINTERS = "ptr noalias %ws, ptr noalias %parameters, ptr noalias %constants, ptr noalias %sums"
+
+
+class Target(NamedTuple):
+    """What the code is for.
+
+    Attributes:
+        lanes: how many examples run side by side.
+        width: how many numbers a register of the machine holds.
+        tile: how many rows of a layer run side by side.
+    """
+
+    lanes: int
+    width: int
+    tile: int
+
+
+class Slots(NamedTuple):
+    """Where the vectors of a layer begin in the workspace."""
+
+    column: int
+    products: int
+    adjoints: int
+    pulled: int
+
+
+class Writer:
+    """The text of a program.
+
+    Args:
+        lowered: the tape.
+        inputs: the number of inputs.
+        places: for each of ``wrt``, which sum its gradient is added to.
+        sums: the number of sums; the first belong to the parameters, in their order.
+        target: the lanes and the machine.
+
+    Attributes:
+        text: the module.
+        workspace: its size in doubles.
+    """
+
+    def __init__(self, lowered: Lowered, inputs: int, places: Sequence[int], sums: int, target: Target) -> None:
+        self.lowered, self.inputs, self.sums, self.target = lowered, inputs, sums, target
+        self.lanes = target.lanes
+        self.sum_width = target.width if self.lanes > 1 else 1
+        self.module = Module()
+        self.slots = INPUTS + inputs
+        self.outputs = self._reserve(len(lowered.outputs))
+        # What happens to a term as soon as it is known.
+        self.stored: dict[Term, list[int]] = {}
+        self.added: dict[Term, list[int]] = {}
+        self.checked = dict.fromkeys([*lowered.tape.checks, *lowered.tape.raising, *lowered.outputs])
+        for j, term in enumerate(lowered.outputs):
+            self._store(term, self.outputs + j)
+        for term_or_none, place in zip(lowered.gradient, places, strict=True):
+            if term_or_none is not None:
+                self.added.setdefault(term_or_none, []).append(place)
+        self.layers = {layer: self._slots_of(layer) for layer in lowered.layers}
+        terms = self._live()
+        parts = [terms[i : i + PART] for i in range(0, len(terms), PART)] or [[]]
+        self._hand_over(parts)
+        for number, part in enumerate(parts):
+            self._write_part(number, part, last=number == len(parts) - 1)
+        self.sums_at = self.slots * self.lanes
+        self.workspace = self.sums_at + (sums * self.sum_width if self.lanes > 1 else 0)
+        self._write_driver(len(parts))
+        self.text = str(self.module)
+
+    # What has to run, and where its results are.
+
+    def _reserve(self, count: int) -> int:
+        self.slots += count
+        return self.slots - count
+
+    def _store(self, term: Term, slot: int) -> None:
+        self.stored.setdefault(term, []).append(slot)
+
+    def _slots_of(self, layer: Layer) -> Slots:
+        n, m = len(layer.column), len(layer.starts)
+        kind, first = layer.elements[0].operands[:2] if layer.elements[0].op is None else ("", 0)
+        if kind == "input" and all(x.operands == ("input", first + j) for j, x in enumerate(layer.elements)):
+            column = INPUTS + first  # where they are already
+        else:
+            column = self._reserve(n)
+            for j, x in enumerate(layer.elements):
+                if x.op is not None:
+                    self._store(x, column + j)
+        slots = Slots(column, self._reserve(m), self._reserve(m), self._reserve(n if layer.pulled_back else 0))
+        for row, g in layer.adjoints.items():
+            if g.op is not None:
+                self._store(g, slots.adjoints + row)
+        return slots
+
+    def _live(self) -> list[Term]:
+        """The instructions whose results are used, and the loops."""
+        live = {*self.stored, *self.added, *self.checked}
+        terms = [Term(self.lowered.tape, None, ("outer", x)) for x in self.layers if x.wanted and not x.pulled_back]
+        for term in reversed(self.lowered.tape.terms):
+            if term.op is None or term in live:
+                terms.append(term)
+                if term.op is not None:
+                    live.update(term.operands)
+        return terms[::-1]
+
+    def _hand_over(self, parts: Sequence[Sequence[Term]]) -> None:
+        """Give a slot to each term that another part reads."""
+        for part in parts:
+            own = set(part)
+            for term in part:
+                if term.op is not None:
+                    for x in term.operands:
+                        if x.op is not None and x not in own and x not in self.stored:
+                            self._store(x, self._reserve(1))
+
+    # The straight line.
+
+    def _write_part(self, number: int, terms: Sequence[Term], *, last: bool) -> None:
+        f = Function(self.module, f"internal void @part{number}({POINTERS})", self.lanes)
+        known: dict[Term, Any] = {}
+        bad: list[Any] = []
+
+        def read(x: Term) -> Any:
+            if x.value is not None:
+                return x.value
+            if x not in known:
+                known[x] = self._loaded(f, x)
+            return known[x]
+
+        def finish(x: Term) -> None:
+            for slot in self.stored.get(x, ()):
+                f.store(read(x), f.at("%ws", slot, self.lanes))
+            for place in self.added.get(x, ()):
+                self._add(f, read(x), place)
+            if x in self.checked:
+                bad.append(read(x))
+
+        for term in terms:
+            if term.op is None:
+                kind, layer = term.operands
+                self._loop_over(f, kind, layer, read)
+            else:
+                known[term] = f.apply(term.op, [read(x) for x in term.operands])
+                finish(term)
+        if last:
+            for x in {**self.stored, **self.added, **self.checked}:
+                if x.op is None:
+                    finish(x)
+        flag = f.at("%ws", FLAG, self.lanes)
+        for x in bad:
+            f.store(f.load(flag) + f.apply(ops.sub, (x, x)), flag)  # x - x is 0 if x is finite, else nan
+        f.end()
+
+    def _loaded(self, f: Function, x: Term) -> Any:
+        """A term from elsewhere: a leaf, or the result of another part."""
+        if x.op is not None:
+            return f.load(f.at("%ws", self.stored[x][0], self.lanes))
+        kind, number = x.operands
+        if kind in ("parameter", "constant"):
+            return f.broadcast(f.at(f"%{kind}s", number))
+        if kind == "seed":
+            return 1.0 if self.lanes == 1 else f.load(f.at("%ws", SEED, self.lanes))
+        if kind == "input":
+            slot = INPUTS + number
+        else:
+            layer, j = number
+            slots = self.layers[layer]
+            slot = j + (slots.products if kind == "product" else slots.pulled)
+        return f.load(f.at("%ws", slot, self.lanes))
+
+    def _add(self, f: Function, x: Any, place: int) -> None:
+        """Add to a sum of gradients, all lanes of which are added up in the end."""
+        width = self.sum_width
+        pointer = f.at("%sums", place, width)
+        total = f.load(pointer, width)
+        for first in range(0, self.lanes, width):
+            piece = f.write(x)
+            if width < self.lanes:
+                places = ", ".join(f"i32 {first + j}" for j in range(width))
+                piece = f.let(f"shufflevector {f.type} {piece}, {f.type} poison, <{width} x i32> <{places}>").name
+            total = f.let(f"fadd {vector(width)} {total.name}, {piece}")
+        f.store(total, pointer, width)
+
+    # Layers.
+
+    def _loop_over(self, f: Function, kind: str, layer: Layer, read: Callable[[Term], Any]) -> None:
+        """The call of a layer's loops, once its operands are all in the workspace."""
+        slots = self.layers[layer]
+
+        def fill(slot: int, terms: Iterable[Term | None]) -> None:
+            for j, x in enumerate(terms, start=slot):
+                if x is None or x.op is None:  # a result is stored as soon as it is known
+                    f.store(0.0 if x is None else read(x), f.at("%ws", j, self.lanes))
+
+        if kind == "forward":
+            if slots.column >= INPUTS + self.inputs:
+                fill(slots.column, layer.elements)
+            f.do(f"call void @{self._product(layer, pulled=False)}(ptr %ws, ptr %parameters)")
+            return
+        fill(slots.adjoints, [layer.adjoints.get(row) for row in range(len(layer.starts))])
+        if kind == "backward":
+            f.do(f"call void @{self._product(layer, pulled=True)}(ptr %ws, ptr %parameters)")
+        if layer.wanted:
+            f.do(f"call void @{self._outer(layer)}(ptr %ws, ptr %sums)")
+
+    def _start(self, f: Function, layer: Layer, row: str | int) -> Register:
+        """The number of a row's first parameter."""
+        name = f"@starts{list(self.layers).index(layer)}"
+        table = f"{name} = private constant [{len(layer.starts)} x i64] [{', '.join(f'i64 {x}' for x in layer.starts)}]"
+        self.module.write_once(name, table)
+        return f.let(f"load i64, ptr {f.at(name, row)}")
+
+    def _function(self, kind: str, layer: Layer, pointers: str) -> tuple[Function, str]:
+        name = f"{kind}{list(self.layers).index(layer)}"
+        return Function(
+            self.module, f"internal void @{name}(ptr noalias %ws, ptr noalias {pointers})", self.lanes
+        ), name
+
+    def _product(self, layer: Layer, *, pulled: bool) -> str:
+        """z = W q, or with ``pulled``, dq = Wᵀ g: a loop over results, several at a time, around one over operands."""
+        f, name = self._function("backward" if pulled else "forward", layer, "%parameters")
+        slots, lanes, width = self.layers[layer], self.lanes, self.target.width
+        results, operands = len(layer.starts), len(layer.column)
+        source, target = slots.column, slots.products
+        if pulled:
+            results, operands, source, target = operands, results, slots.adjoints, slots.pulled
+        given, found = f.at("%ws", source, lanes), f.at("%ws", target, lanes)
+
+        def several(first: str | int, count: int, along: int = 1) -> None:
+            """So many results; with one lane, the vectors are ``along`` the row."""
+            wide = lanes * along
+            rows = (
+                []
+                if pulled
+                else [f.at("%parameters", self._start(f, layer, f.plus(first, r)).name) for r in range(count)]
+            )
+            step = 1 if pulled else along
+            stop = operands // step * step
+            sums: list[Any] = [0.0] * count
+            if stop:
+                with f.loop(stop, step, *[vector(wide)] * count) as loop:
+                    k = loop.index
+                    row = f.at(f.at("%parameters", self._start(f, layer, k).name), first) if pulled else ""
+                    v = (
+                        f.load(f.at(given, k, lanes), wide)
+                        if not pulled or lanes > 1
+                        else f.broadcast(f.at(given, k), wide)
+                    )
+                    for r in range(count):
+                        pointer = f.at(row, r * along) if pulled else f.at(rows[r], k)
+                        w = f.load(pointer, wide) if along > 1 else f.broadcast(pointer, wide)
+                        loop.values[r] = f.fma(w, v, loop.values[r], wide)
+                sums = loop.values
+            for r in range(count):
+                if along > 1 and not pulled:
+                    sums[r] = f.sum(sums[r], along) if stop else 0.0
+                    for j in range(stop, operands):
+                        sums[r] = f.fma(f.load(f.at(rows[r], j), 1), f.load(f.at(given, j), 1), sums[r])
+                    f.store(sums[r], f.at(f.at(found, first), r))
+                else:
+                    f.store(sums[r], f.at(f.at(found, first, lanes), r * along, lanes), wide)
+
+        if lanes > 1:
+            self._tiled(f, results, 1, several)
+        elif not pulled:
+            self._tiled(f, results, 1, functools.partial(several, along=width))
+        else:
+            whole = results // width * width
+            self._tiled(f, whole, width, functools.partial(several, along=width))
+            if results > whole:
+                several(whole, results - whole)
+        f.end()
+        return name
+
+    def _tiled(self, f: Function, results: int, width: int, body: Callable[[str | int, int], None]) -> None:
+        """A loop over results, each of so many numbers, several at a time; what is left over follows it."""
+        step = self.target.tile * width
+        whole = results // step * step
+        if whole:
+            with f.loop(whole, step) as loop:
+                body(loop.index, self.target.tile)
+        if results > whole:
+            body(whole, (results - whole) // width)
+
+    def _outer(self, layer: Layer) -> str:
+        """dW = g qᵀ, added to the sums."""
+        f, name = self._function("outer", layer, "%sums")
+        slots, lanes, width = self.layers[layer], self.lanes, self.target.width
+        n = len(layer.column)
+        column, adjoints = f.at("%ws", slots.column, lanes), f.at("%ws", slots.adjoints, lanes)
+        pieces = range(0, lanes, self.sum_width)
+
+        def several(first: str | int, count: int) -> None:
+            rows = [f.at("%sums", self._start(f, layer, f.plus(first, r)).name, self.sum_width) for r in range(count)]
+            each = [f.at(f.at(adjoints, first, lanes), r, lanes) for r in range(count)]
+
+            def add(k: str | int, wide: int, gs: Sequence[Sequence[Register]]) -> None:
+                qs = [f.load(f.at(f.at(column, k, lanes), piece), wide) for piece in pieces]
+                for row, g in zip(rows, gs, strict=True):
+                    pointer = f.at(row, k, self.sum_width)
+                    total = f.load(pointer, wide)
+                    for x, y in zip(g, qs, strict=True):
+                        total = f.fma(x, y, total, wide)
+                    f.store(total, pointer, wide)
+
+            if lanes > 1:
+                gs = [[f.load(f.at(g, piece), width) for piece in pieces] for g in each]
+                with f.loop(n) as loop:
+                    add(loop.index, width, gs)
+                return
+            whole = n // width * width
+            if whole:
+                gs = [[f.broadcast(g, width)] for g in each]
+                with f.loop(whole, width) as loop:
+                    add(loop.index, width, gs)
+            gs = [[f.load(g, 1)] for g in each]
+            for k in range(whole, n):
+                add(k, 1, gs)
+
+        self._tiled(f, len(layer.starts), 1, several)
+        f.end()
+        return name
+
+    # The driver.
+
+    def _write_driver(self, parts: int) -> None:
+        lanes, width = self.lanes, self.sum_width
+        pointers = "ptr noalias %ws, ptr noalias %parameters, ptr noalias %constants, ptr noalias %gradient"
+        batch = (
+            "ptr noalias %rows, i64 %between_rows, i64 %between_inputs, i64 %n, ptr noalias %out, i64 %between_outputs"
+        )
+        f = Function(self.module, f"i64 @batch({batch}, {pointers})", 1)
+        sums = f.at("%ws", self.sums_at) if lanes > 1 else "%gradient"
+        for pointer, count in ((sums, self.sums * width), (f.at("%ws", FLAG * lanes), lanes)):
+            f.do(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {8 * count}, i1 false)")
+        last = f.let("sub i64 %n, 1").name
+        with f.loop("%n", lanes) as group:
+            with f.loop(lanes) as lane:
+                example = f.let(f"add i64 {group.index}, {lane.index}").name
+                inside = f.let(f"icmp ult i64 {example}, %n").name
+                seed = f.let(f"select i1 {inside}, double 1.0, double 0.0")
+                f.store(seed, f.at("%ws", f.plus(lane.index, SEED * lanes)))
+                # The lanes beyond the last example repeat it, so that they meet no error of their own.
+                nearest = f.let(f"select i1 {inside}, i64 {example}, i64 {last}").name
+                row = f.at("%rows", f.let(f"mul i64 {nearest}, %between_rows").name)
+                to = f.at("%ws", f.plus(lane.index, INPUTS * lanes))
+                if self.inputs:
+                    with f.loop(self.inputs) as column:
+                        x = f.load(f.at(row, f.let(f"mul i64 {column.index}, %between_inputs").name))
+                        f.store(x, f.at(to, column.index, lanes))
+            for number in range(parts):
+                f.do(f"call void @part{number}(ptr %ws, ptr %parameters, ptr %constants, ptr {sums})")
+            left = f.let(f"sub i64 %n, {group.index}").name
+            count = f.let(f"call i64 @llvm.umin.i64(i64 {left}, i64 {lanes})").name
+            with f.loop(count) as lane:
+                to = f.at(f.at("%out", group.index), lane.index)
+                for j in range(len(self.lowered.outputs)):
+                    y = f.load(f.at(f.at("%ws", (self.outputs + j) * lanes), lane.index))
+                    f.store(y, f.at(to, f.let(f"mul i64 {j}, %between_outputs").name))
+        if lanes > 1 and self.sums:
+            with f.loop(self.sums) as each:
+                total = f.sum(f.load(f.at(sums, each.index, width), width), width)
+                f.store(total, f.at("%gradient", each.index))
+        bad = f.sum(f.load(f.at("%ws", FLAG * lanes), lanes), lanes)
+        step = 4 * self.target.width
+        for wide, first, stop in ((step, 0, self.sums // step * step), (1, self.sums // step * step, self.sums)):
+            if stop > first:
+                begin = f.at("%gradient", first)
+                with f.loop(stop - first, wide, vector(wide)) as each:
+                    x = f.load(f.at(begin, each.index), wide).name
+                    none = f.let(f"fsub {vector(wide)} {x}, {x}").name  # 0 if it is finite, else nan
+                    each.values = [f.let(f"fadd {vector(wide)} {each.values[0].name}, {none}")]
+                bad = bad + f.sum(each.values[0], wide)
+        found = f.let(f"fcmp une double {bad.name}, 0.0").name
+        f.end(f"i64 {f.let(f'zext i1 {found} to i64').name}")
+        self._write_one()
+
+    def _write_one(self) -> None:
+        """One example: inputs, outputs and gradient one after the other in a buffer."""
+        f = Function(
+            self.module, "i64 @one(ptr noalias %buffer, ptr noalias %parameters, ptr noalias %constants, ptr %space)", 1
+        )
+        ws = "%space"
+        if self.workspace <= LARGEST_ON_STACK:
+            ws = f.let(f"alloca [{self.workspace} x double], align 64").name
+        out = f.at("%buffer", self.inputs)
+        gradient = f.at(out, len(self.lowered.outputs))
+        rows = f"ptr %buffer, i64 0, i64 1, i64 1, ptr {out}, i64 1"
+        bad = f.let(f"call i64 @batch({rows}, ptr {ws}, ptr %parameters, ptr %constants, ptr {gradient})")
+        f.end(f"i64 {bad.name}")
+
+
+#: In doubles.
+LARGEST_ON_STACK = 4096

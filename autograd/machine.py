@@ -1,0 +1,261 @@
+"""Backend ``llvm``: graphs compiled to machine code by llvmlite; graphs of one structure share one code."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import struct
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from autograd import operations as ops
+from autograd.llvm import LARGEST_ON_STACK, Target, Writer
+from autograd.operations import Operation
+from autograd.register import Function, Module, Register
+from autograd.tape import Lowered, Tape
+from autograd.value import Value
+
+#: Instructions of a tape up to which LLVM optimises, and several examples run side by side.
+LARGEST_OPTIMISED = 3000
+#: How many nodes the graphs may have in all whose codes are kept for others of their structure.
+KEPT = 100_000
+#: How many codes this process has compiled.
+compilations = 0
+
+_P, _I = ctypes.c_void_p, ctypes.c_int64
+_BATCH = ctypes.CFUNCTYPE(_I, _P, _I, _I, _I, _P, _I, _P, _P, _P, _P)  # lets other threads run meanwhile
+_ONE = ctypes.CFUNCTYPE(_I, _P, _P, _P, _P)
+
+
+class Machine:
+    """A graph as machine code.
+
+    Args:
+        roots: the outputs.
+        nodes: the graph in topological order.
+        inputs: the leaves whose numbers come with each example.
+        leaves: the leaves whose numbers are parameters.
+        wrt: the nodes to differentiate by.
+        seeded: how many of the roots are differentiated.
+
+    Raises:
+        TypeError: if an operation is no arithmetic that machine code can do.
+    """
+
+    def __init__(
+        self,
+        roots: Sequence[Value],
+        nodes: Sequence[Value],
+        inputs: Sequence[Value],
+        leaves: Sequence[Value],
+        wrt: Sequence[Value],
+        seeded: int,
+    ) -> None:
+        import llvmlite  # noqa: F401  # not needed before the first call, but missed now
+        import numpy as np
+
+        for op in {node.op for node in nodes if node.op}:
+            if op.name not in ops.BUILT_IN:
+                _check(op)
+        self._graph, self._seeded = (roots, nodes, wrt), seeded
+        places = {x: ("input", j) for j, x in enumerate(inputs)} | {x: ("parameter", j) for j, x in enumerate(leaves)}
+        # Other numbers are data too, so that graphs that differ in them share their code; but x**2 is not x**y.
+        exponents = {node.parents[1] for node in nodes if node.op is ops.pow}
+        constants = [x for x in nodes if x.op is None and x not in places and x not in exponents]
+        self._places = places | {x: ("constant", j) for j, x in enumerate(constants)}
+        self._constants = np.array([x.data for x in constants], dtype=float)
+        # The gradient by parameters has their order, with a place for each; what else is in wrt follows.
+        kinds = [self._places.get(x, ("", 0)) for x in wrt]
+        parameters = len(leaves) if any(kind == "parameter" for kind, _ in kinds) else 0
+        others = itertools.count(parameters)
+        self._sums = [j if kind == "parameter" else next(others) for kind, j in kinds]
+        self._in_order = self._sums == list(range(len(wrt)))
+        self._inputs, self._roots, self._width = len(inputs), len(roots), next(others)
+        # One example: inputs, outputs and gradient, one after the other.
+        self._pack = struct.Struct(f"{len(inputs)}d").pack_into
+        self._buffer = ctypes.c_double * (len(inputs) + len(roots) + self._width)
+        self._codes = _codes_of(_structure(roots, nodes, wrt, self._places, seeded), len(nodes))
+        self._constants_at = self._constants.ctypes.data
+        self._bound: tuple[Any, int] = (None, 0)
+        self._frombuffer: Any = np.frombuffer
+
+    def text(self, lanes: int = 1) -> str:
+        """The LLVM module for so many lanes."""
+        return self._written(self._lowered(), lanes).text
+
+    def one(self, inputs: Sequence[float], parameters: Any) -> tuple[Any, Any] | None:
+        """The outputs and the gradient of one example; None if the interpreter has to be asked.
+
+        Raises:
+            struct.error: if ``inputs`` are not so many numbers.
+        """
+        code = self._codes.one or self._compile_one()
+        bound, address = self._bound
+        if parameters is not bound:
+            address = parameters.ctypes.data
+            self._bound = parameters, address
+        buffer = self._buffer()
+        self._pack(buffer, 0, *inputs)
+        if code.one(buffer, address, self._constants_at, code.space_for_one and code.space_for_one()):
+            return None
+        first, second = self._inputs, self._inputs + self._roots
+        gradient = self._frombuffer(buffer, "d", -1, 8 * second)
+        return buffer[first:second], gradient if self._in_order else gradient[self._sums]
+
+    def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
+        """The outputs for each row, of shape (roots, rows), and the sum of the gradients; None as above."""
+        import numpy as np
+
+        code = self._codes.batch or self._compile_batch()
+        outputs, gradient = np.empty((self._roots, len(rows))), np.empty(self._width)
+        between_rows, between_inputs = (step // 8 for step in rows.strides)
+        bad = code.batch(
+            *(rows.ctypes.data, between_rows, between_inputs, len(rows), outputs.ctypes.data, len(rows)),
+            *(code.space(), parameters.ctypes.data, self._constants_at, gradient.ctypes.data),
+        )
+        return None if bad else (outputs, gradient if self._in_order else gradient[self._sums])
+
+    def _compile_one(self) -> Code:
+        with _compiling:
+            if not self._codes.one:
+                lowered = self._lowered()
+                self._codes.one = Code(self._written(lowered, 1), len(lowered.tape.terms) <= LARGEST_OPTIMISED)
+            return self._codes.one
+
+    def _compile_batch(self) -> Code:
+        with _compiling:
+            if not self._codes.batch:
+                lowered = self._lowered()
+                if len(lowered.tape.terms) > LARGEST_OPTIMISED:
+                    self._codes.batch = self._compile_one()
+                else:
+                    lanes = width() * (4 if lowered.layers else 1)
+                    self._codes.batch = Code(self._written(lowered, lanes), optimised=True)
+            return self._codes.batch
+
+    def _lowered(self) -> Lowered:
+        return Lowered(*self._graph, self._places.get, seeded=self._seeded, machine=True)
+
+    def _written(self, lowered: Lowered, lanes: int) -> Writer:
+        target = Target(lanes, width(), tile=4 if width() == 8 else 2)
+        return Writer(lowered, self._inputs, self._sums, self._width, target)
+
+
+class Codes:
+    """What graphs of one structure share: code for one example, and for many."""
+
+    def __init__(self, nodes: int) -> None:
+        self.nodes = nodes
+        self.one: Code | None = None
+        self.batch: Code | None = None
+
+
+_kept: OrderedDict[Any, Codes] = OrderedDict()
+_compiling = threading.RLock()
+
+
+def _codes_of(structure: Any, nodes: int) -> Codes:
+    """The codes for a structure; those used least recently are forgotten, unless a program still holds them."""
+    with _compiling:
+        codes = _kept.setdefault(structure, Codes(nodes))
+        _kept.move_to_end(structure)
+        total = sum(held.nodes for held in _kept.values())
+        while total > KEPT and len(_kept) > 1:
+            total -= _kept.popitem(last=False)[1].nodes
+        return codes
+
+
+class Code:
+    """Machine code for so many lanes; it lives as long as this object.
+
+    Attributes:
+        one: runs one example.
+        batch: runs any number of examples.
+        space: gives the address of this thread's workspace.
+    """
+
+    def __init__(self, writer: Writer, optimised: bool) -> None:
+        import llvmlite.binding as llvm
+
+        global compilations
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        cpu, features = host()
+        level = 1 if optimised else 0
+        module = llvm.parse_assembly(writer.text)
+        machine = llvm.Target.from_default_triple().create_target_machine(
+            cpu=cpu, features=features, opt=level, jit=True
+        )
+        if optimised:
+            passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
+            passes.getModulePassManager().run(module, passes)
+        self._engine = llvm.create_mcjit_compiler(module, machine)
+        self._engine.finalize_object()
+        self.batch = _BATCH(self._engine.get_function_address("batch"))
+        self.one = _ONE(self._engine.get_function_address("one"))
+        self._size = writer.workspace
+        self._spaces = threading.local()
+        self.space_for_one = None if writer.workspace <= LARGEST_ON_STACK else self.space
+        compilations += 1
+
+    def space(self) -> int:
+        """The address of this thread's workspace."""
+        try:
+            return self._spaces.address  # type: ignore[no-any-return]
+        except AttributeError:
+            import numpy as np
+
+            self._spaces.array = space = np.empty(self._size + 8)
+            self._spaces.address = (space.ctypes.data + 63) // 64 * 64
+        return int(self._spaces.address)
+
+
+@functools.cache
+def _check(op: Operation) -> None:
+    """Whether a user's row is arithmetic, its rules too."""
+    count = len(op.partials)
+    f, tape = Function(Module(), "void @f()", 1), Tape()
+    registers = [Register(f, f"%x{j}") for j in range(count)]
+    terms = [tape.leaf("operand", j) for j in range(count + 1)]
+    try:
+        f.apply(op, registers)
+        for rule in op.partials:
+            tape.number(rule(*terms))
+    except Exception as error:  # a user's function may fail in any way, given what is no float
+        raise TypeError(
+            f"{op.name} cannot be compiled, since it is not written in plain arithmetic: {error}"
+        ) from error
+
+
+@functools.cache
+def host() -> tuple[str, str]:
+    """The machine's processor, and what it can do."""
+    import llvmlite.binding as llvm
+
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def width() -> int:
+    """How many doubles one of its registers holds."""
+    features = host()[1].split(",")
+    return 8 if "+avx512f" in features else 4 if "+avx" in features else 2
+
+
+def _structure(
+    roots: Sequence[Value],
+    nodes: Sequence[Value],
+    wrt: Sequence[Value],
+    places: dict[Value, tuple[str, int]],
+    seeded: int,
+) -> Any:
+    """What graphs have in common that share a code: all but the numbers of their leaves."""
+    number = {node: i for i, node in enumerate(nodes)}
+    kinds: list[Any] = [node.op or places.get(node, node.data) for node in nodes]
+    edges = array("q", [number[x] for node in nodes for x in node.parents])
+    counts = array("q", [len(node.parents) for node in nodes])
+    targets = [places.get(x, number.get(x)) for x in wrt]
+    return tuple(kinds), edges.tobytes(), counts.tobytes(), tuple(number[x] for x in roots), tuple(targets), seeded
