@@ -214,7 +214,7 @@ class Graph:
         >>> x, w = Value(2.0, label="x"), Value(-3.0, label="w")
         >>> program = Graph((x * w).tanh()).compile(inputs=[x])
         >>> value, grads = program(0.5)
-        >>> value, list(grads)
+        >>> value, grads.tolist()
         (-0.905148..., [0.090353...])
         """
         return Program(self.roots, self.nodes, inputs, wrt, backend=backend)

@@ -377,9 +377,9 @@ class Writer:
             count = f.let(f"call i64 @llvm.umin.i64(i64 {left}, i64 {lanes})").name
             with f.loop(count) as lane:
                 to = f.at(f.at("%out", group.index), lane.index)
-                for j in range(len(self.lowered.outputs)):
-                    y = f.load(f.at(f.at("%ws", (self.outputs + j) * lanes), lane.index))
-                    f.store(y, f.at(to, f.let(f"mul i64 {j}, %between_outputs").name))
+                for output in range(len(self.lowered.outputs)):
+                    y = f.load(f.at(f.at("%ws", (self.outputs + output) * lanes), lane.index))
+                    f.store(y, f.at(to, f.let(f"mul i64 {output}, %between_outputs").name))
         if lanes > 1 and self.sums:
             with f.loop(self.sums) as each:
                 total = f.sum(f.load(f.at(sums, each.index, width), width), width)
@@ -390,8 +390,8 @@ class Writer:
             if stop > first:
                 begin = f.at("%gradient", first)
                 with f.loop(stop - first, wide, vector(wide)) as each:
-                    x = f.load(f.at(begin, each.index), wide).name
-                    none = f.let(f"fsub {vector(wide)} {x}, {x}").name  # 0 if it is finite, else nan
+                    g = f.load(f.at(begin, each.index), wide).name
+                    none = f.let(f"fsub {vector(wide)} {g}, {g}").name  # 0 if it is finite, else nan
                     each.values = [f.let(f"fadd {vector(wide)} {each.values[0].name}, {none}")]
                 bad = bad + f.sum(each.values[0], wide)
         found = f.let(f"fcmp une double {bad.name}, 0.0").name

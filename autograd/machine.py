@@ -9,7 +9,7 @@ import struct
 import threading
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autograd import operations as ops
@@ -40,6 +40,7 @@ class Machine:
         inputs: the leaves whose numbers come with each example.
         leaves: the leaves whose numbers are parameters.
         wrt: the nodes to differentiate by.
+        constants: the numbers of the other leaves.
         seeded: how many of the roots are differentiated.
 
     Raises:
@@ -53,6 +54,7 @@ class Machine:
         inputs: Sequence[Value],
         leaves: Sequence[Value],
         wrt: Sequence[Value],
+        constants: Mapping[Value, float],
         seeded: int,
     ) -> None:
         import llvmlite  # noqa: F401  # not needed before the first call, but missed now
@@ -61,13 +63,13 @@ class Machine:
         for op in {node.op for node in nodes if node.op}:
             if op.name not in ops.BUILT_IN:
                 _check(op)
-        self._graph, self._seeded = (roots, nodes, wrt), seeded
+        self._graph, self._numbers, self._seeded = (roots, nodes, wrt), constants, seeded
         places = {x: ("input", j) for j, x in enumerate(inputs)} | {x: ("parameter", j) for j, x in enumerate(leaves)}
         # Other numbers are data too, so that graphs that differ in them share their code; but x**2 is not x**y.
         exponents = {node.parents[1] for node in nodes if node.op is ops.pow}
-        constants = [x for x in nodes if x.op is None and x not in places and x not in exponents]
-        self._places = places | {x: ("constant", j) for j, x in enumerate(constants)}
-        self._constants = np.array([x.data for x in constants], dtype=float)
+        data = [x for x in constants if x not in exponents]
+        self._places = places | {x: ("constant", j) for j, x in enumerate(data)}
+        self._constants = np.array([constants[x] for x in data], dtype=float)
         # The gradient by parameters has their order, with a place for each; what else is in wrt follows.
         kinds = [self._places.get(x, ("", 0)) for x in wrt]
         parameters = len(leaves) if any(kind == "parameter" for kind, _ in kinds) else 0
@@ -78,7 +80,7 @@ class Machine:
         # One example: inputs, outputs and gradient, one after the other.
         self._pack = struct.Struct(f"{len(inputs)}d").pack_into
         self._buffer = ctypes.c_double * (len(inputs) + len(roots) + self._width)
-        self._codes = _codes_of(_structure(roots, nodes, wrt, self._places, seeded), len(nodes))
+        self._codes = _codes_of(_structure(roots, nodes, wrt, {**constants, **self._places}, seeded), len(nodes))
         self._constants_at = self._constants.ctypes.data
         self._bound: tuple[Any, int] = (None, 0)
         self._frombuffer: Any = np.frombuffer
@@ -138,7 +140,7 @@ class Machine:
             return self._codes.batch
 
     def _lowered(self) -> Lowered:
-        return Lowered(*self._graph, self._places.get, seeded=self._seeded, machine=True)
+        return Lowered(*self._graph, self._places.get, self._numbers, seeded=self._seeded, machine=True)
 
     def _written(self, lowered: Lowered, lanes: int) -> Writer:
         target = Target(lanes, width(), tile=4 if width() == 8 else 2)
@@ -249,13 +251,13 @@ def _structure(
     roots: Sequence[Value],
     nodes: Sequence[Value],
     wrt: Sequence[Value],
-    places: dict[Value, tuple[str, int]],
+    leaves: Mapping[Value, Any],
     seeded: int,
 ) -> Any:
     """What graphs have in common that share a code: all but the numbers of their leaves."""
     number = {node: i for i, node in enumerate(nodes)}
-    kinds: list[Any] = [node.op or places.get(node, node.data) for node in nodes]
+    kinds = [node.op or leaves[node] for node in nodes]
     edges = array("q", [number[x] for node in nodes for x in node.parents])
     counts = array("q", [len(node.parents) for node in nodes])
-    targets = [places.get(x, number.get(x)) for x in wrt]
+    targets = [leaves.get(x, number.get(x)) for x in wrt]
     return tuple(kinds), edges.tobytes(), counts.tobytes(), tuple(number[x] for x in roots), tuple(targets), seeded

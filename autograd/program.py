@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import Any, Literal
 
-from autograd import interpreter
+from autograd import distribution, interpreter
 from autograd.algorithms import assign
 from autograd.operations import real
 from autograd.value import Constant, Value
@@ -73,13 +73,24 @@ class Program:
             x: x.data for x in nodes if x.op is None and isinstance(x, Constant) and x not in given
         }
         self._seeded = len(self.roots) if seeded is None else seeded
+        self._wanted = backend
         self._code = self._compiled(backend)
         self.load()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: the graph and the numbers, never code. The roots come first, and bring along all below."""
+        names = "roots", "nodes", "inputs", "wrt", "leaves", "parameters", "_constants", "_seeded", "_wanted"
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._code = self._compiled(self._wanted)
+
     def _compiled(self, backend: Backend) -> Any:
+        """The code, which is made when it first runs."""
         if backend not in ("auto", "llvm", "source"):
             raise ValueError(f"backend must be 'auto', 'llvm' or 'source', not {backend!r}")
-        arguments = self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._seeded
+        arguments = self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._constants, self._seeded
         if backend == "llvm" or (backend == "auto" and all(map(importlib.util.find_spec, ("llvmlite", "numpy")))):
             try:
                 from autograd.machine import Machine
@@ -138,15 +149,27 @@ class Program:
             rows: a row per example, a column per input.
             reduction: "sum" or "mean" over the examples.
             per_example: whether the outputs are given for each example; the gradient is reduced all the same.
-            executor: what runs pieces of the batch at the same time, such as a ``ThreadPoolExecutor``.
+            executor: what runs pieces of the batch at the same time: a ``ThreadPoolExecutor``, a
+                ``ProcessPoolExecutor``, or ``client.get_executor()`` of Dask for a cluster. The result depends on
+                it only in the order of summation, and a worker that dies loses nothing.
 
         Returns:
             As a call does; with ``per_example``, arrays instead of numbers.
 
         Raises:
             ValueError: if the rows have not as many columns as there are inputs.
-            TypeError: if they are not numbers.
-            ArithmeticError, ValueError: outside the domain of an operation; it tells the example.
+            TypeError: if they are not numbers, or ``executor`` is not one.
+            RuntimeError: if the executor has been shut down.
+            ArithmeticError, ValueError: at the first example outside the domain of an operation; it tells which.
+
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> from autograd import Graph
+        >>> x, w = Value(0.0), Value(3.0)
+        >>> program = Graph((w * x) ** 2).compile(inputs=[x])
+        >>> with ThreadPoolExecutor() as threads:
+        ...     loss, grads = program.batch([[1.0], [2.0]], reduction="mean", executor=threads)
+        >>> loss, grads.tolist()
+        (22.5, [15.0])
         """
         if reduction not in ("sum", "mean"):
             raise ValueError(f"reduction must be 'sum' or 'mean', not {reduction!r}")
@@ -157,7 +180,7 @@ class Program:
         if executor is None:
             outputs, gradient = self._part(parameters, rows, 0, per_example)
         else:
-            raise NotImplementedError
+            outputs, gradient = distribution.run(self, parameters, rows, per_example, executor)
         if reduction == "mean":
             gradient = gradient / len(rows)
             if not per_example:

@@ -204,6 +204,7 @@ class Lowered:
         nodes: the graph in topological order.
         wrt: the nodes to differentiate by.
         place: the kind and number of a leaf; None if its number is part of the code.
+        constants: those numbers.
         seeded: how many of the roots are differentiated.
         machine: whether the code is for a machine that never raises: then an adjoint of 0 hands nothing on
             through a slope that may be infinite, and weighted sums of parameters become layers.
@@ -222,11 +223,12 @@ class Lowered:
         nodes: Sequence[Value],
         wrt: Sequence[Value],
         place: Place,
+        constants: Mapping[Value, float],
         *,
         seeded: int,
         machine: bool,
     ) -> None:
-        self.tape, self.machine = Tape(), machine
+        self.tape, self.machine, self.constants = Tape(), machine, constants
         members = _layers(nodes, place) if machine else {}
         self.layers = list(dict.fromkeys(layer for layer, _ in members.values()))
         # With layers, the graph is written anew; `order` holds the nodes of either.
@@ -274,7 +276,7 @@ class Lowered:
                 self.tape.raising.append(term)
             return term
         leaf = place(node)
-        return self.tape.leaf(*leaf) if leaf else self.tape.number(node.data)
+        return self.tape.leaf(*leaf) if leaf else self.tape.number(self.constants[node])
 
     def _chain(self, g: Any, op: Operation, j: int, operands: Sequence[Any], z: Any) -> Any:
         """One term of the chain rule, the adjoint times the slope, as an instruction."""
