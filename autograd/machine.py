@@ -20,7 +20,7 @@ from autograd.tape import Lowered, Tape
 from autograd.value import Value
 
 #: Instructions of a tape up to which LLVM optimises, and several examples run side by side.
-LARGEST_OPTIMISED = 3000
+LARGEST_OPTIMISED = 15_000
 #: How many nodes the graphs may have in all whose codes are kept for others of their structure.
 KEPT = 100_000
 #: How many codes this process has compiled.
@@ -187,14 +187,11 @@ class Code:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
         cpu, features = host()
-        level = 1 if optimised else 0
+        level = 1 if optimised else 0  # of the code generator: the text leaves nothing to LLVM's other passes
         module = llvm.parse_assembly(writer.text)
         machine = llvm.Target.from_default_triple().create_target_machine(
             cpu=cpu, features=features, opt=level, jit=True
         )
-        if optimised:
-            passes = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
-            passes.getModulePassManager().run(module, passes)
         self._engine = llvm.create_mcjit_compiler(module, machine)
         self._engine.finalize_object()
         self.batch = _BATCH(self._engine.get_function_address("batch"))
