@@ -374,8 +374,8 @@ class Writer:
             for number in range(parts):
                 f.do(f"call void @part{number}(ptr %ws, ptr %parameters, ptr %constants, ptr {sums})")
             left = f.let(f"sub i64 %n, {group.index}").name
-            count = f.let(f"call i64 @llvm.umin.i64(i64 {left}, i64 {lanes})").name
-            with f.loop(count) as lane:
+            here = f.let(f"call i64 @llvm.umin.i64(i64 {left}, i64 {lanes})").name
+            with f.loop(here) as lane:
                 to = f.at(f.at("%out", group.index), lane.index)
                 for output in range(len(self.lowered.outputs)):
                     y = f.load(f.at(f.at("%ws", (self.outputs + output) * lanes), lane.index))
@@ -399,19 +399,13 @@ class Writer:
         self._write_one()
 
     def _write_one(self) -> None:
-        """One example: inputs, outputs and gradient one after the other in a buffer."""
-        f = Function(
-            self.module, "i64 @one(ptr noalias %buffer, ptr noalias %parameters, ptr noalias %constants, ptr %space)", 1
-        )
-        ws = "%space"
-        if self.workspace <= LARGEST_ON_STACK:
-            ws = f.let(f"alloca [{self.workspace} x double], align 64").name
-        out = f.at("%buffer", self.inputs)
+        """One example, in a frame: pointers to parameters, constants and workspace, then inputs, outputs, gradient."""
+        f = Function(self.module, "i64 @one(ptr noalias %frame)", 1)
+        pointers = [f.let(f"load ptr, ptr {f.at('%frame', j)}").name for j in range(3)]
+        rows = f.at("%frame", 3)
+        out = f.at(rows, self.inputs)
         gradient = f.at(out, len(self.lowered.outputs))
-        rows = f"ptr %buffer, i64 0, i64 1, i64 1, ptr {out}, i64 1"
-        bad = f.let(f"call i64 @batch({rows}, ptr {ws}, ptr %parameters, ptr %constants, ptr {gradient})")
+        one = f"ptr {rows}, i64 0, i64 1, i64 1, ptr {out}, i64 1"
+        parameters, constants, ws = (f"ptr {name}" for name in pointers)
+        bad = f.let(f"call i64 @batch({one}, {ws}, {parameters}, {constants}, ptr {gradient})")
         f.end(f"i64 {bad.name}")
-
-
-#: In doubles.
-LARGEST_ON_STACK = 4096

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autograd import operations as ops
-from autograd.llvm import LARGEST_ON_STACK, Target, Writer
+from autograd.llvm import Target, Writer
 from autograd.operations import Operation
 from autograd.register import Function, Module, Register
 from autograd.tape import Lowered, Tape
@@ -28,7 +28,7 @@ compilations = 0
 
 _P, _I = ctypes.c_void_p, ctypes.c_int64
 _BATCH = ctypes.CFUNCTYPE(_I, _P, _I, _I, _I, _P, _I, _P, _P, _P, _P)  # lets other threads run meanwhile
-_ONE = ctypes.CFUNCTYPE(_I, _P, _P, _P, _P)
+_ONE = ctypes.CFUNCTYPE(_I, _P)
 
 
 class Machine:
@@ -75,51 +75,65 @@ class Machine:
         parameters = len(leaves) if any(kind == "parameter" for kind, _ in kinds) else 0
         others = itertools.count(parameters)
         self._sums = [j if kind == "parameter" else next(others) for kind, j in kinds]
-        self._in_order = self._sums == list(range(len(wrt)))
-        self._inputs, self._roots, self._width = len(inputs), len(roots), next(others)
-        # One example: inputs, outputs and gradient, one after the other.
-        self._pack = struct.Struct(f"{len(inputs)}d").pack_into
-        self._buffer = ctypes.c_double * (len(inputs) + len(roots) + self._width)
+        self._picked = slice(len(wrt)) if self._sums == list(range(len(wrt))) else self._sums
+        self._inputs, self._parameters, self._roots = len(inputs), len(leaves), len(roots)
+        self._width = next(others)
         self._codes = _codes_of(_structure(roots, nodes, wrt, {**constants, **self._places}, seeded), len(nodes))
         self._constants_at = self._constants.ctypes.data
-        self._bound: tuple[Any, int] = (None, 0)
-        self._frombuffer: Any = np.frombuffer
+        self._bound: tuple[Any, int] = (None, 0)  # the parameters last used, and their address
+        self._frames: list[Frame] = []  # those not in use; a list's append and pop are safe in threads
 
     def text(self, lanes: int = 1) -> str:
         """The LLVM module for so many lanes."""
         return self._written(self._lowered(), lanes).text
 
     def one(self, inputs: Sequence[float], parameters: Any) -> tuple[Any, Any] | None:
-        """The outputs and the gradient of one example; None if the interpreter has to be asked.
+        """The value (of several roots, a tuple) and the gradient of one example; None: the interpreter has to be asked.
 
         Raises:
             struct.error: if ``inputs`` are not so many numbers.
         """
-        code = self._codes.one or self._compile_one()
-        bound, address = self._bound
-        if parameters is not bound:
-            address = parameters.ctypes.data
-            self._bound = parameters, address
-        buffer = self._buffer()
-        self._pack(buffer, 0, *inputs)
-        if code.one(buffer, address, self._constants_at, code.space_for_one and code.space_for_one()):
+        try:
+            frame = self._frames.pop()
+        except IndexError:
+            frame = self._frame()
+        if frame.parameters is not parameters:
+            frame.bind(parameters)
+        frame.take(*inputs)
+        bad = frame.run()
+        value, gradient = frame.values[0] if self._roots == 1 else tuple(frame.values), frame.gradient.copy()
+        self._frames.append(frame)
+        if bad:
             return None
-        first, second = self._inputs, self._inputs + self._roots
-        gradient = self._frombuffer(buffer, "d", -1, 8 * second)
-        return buffer[first:second], gradient if self._in_order else gradient[self._sums]
+        return value, gradient[self._picked]
+
+    def _frame(self) -> Frame:
+        code = self._codes.one or self._compile_one()
+        return Frame(code, self._parameters, self._constants, self._inputs, self._roots, self._width)
 
     def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
         """The outputs for each row, of shape (roots, rows), and the sum of the gradients; None as above."""
         import numpy as np
 
         code = self._codes.batch or self._compile_batch()
-        outputs, gradient = np.empty((self._roots, len(rows))), np.empty(self._width)
-        between_rows, between_inputs = (step // 8 for step in rows.strides)
+        count = len(rows)
+        between_rows, between_inputs = rows.strides
+        if between_rows % 8 or between_inputs % 8:
+            return self.block(rows.copy(), parameters)
+        bound, address = self._bound
+        if parameters is not bound:
+            address = parameters.ctypes.data
+            self._bound = parameters, address
+        found = np.empty(self._roots * count + self._width)
+        to = found.ctypes.data
         bad = code.batch(
-            *(rows.ctypes.data, between_rows, between_inputs, len(rows), outputs.ctypes.data, len(rows)),
-            *(code.space(), parameters.ctypes.data, self._constants_at, gradient.ctypes.data),
+            *(rows.ctypes.data, between_rows // 8, between_inputs // 8, count, to, count),
+            *(code.space(), address, self._constants_at, to + 8 * self._roots * count),
         )
-        return None if bad else (outputs, gradient if self._in_order else gradient[self._sums])
+        if bad:
+            return None
+        split = self._roots * count
+        return found[:split].reshape(self._roots, count), found[split:][self._picked]
 
     def _compile_one(self) -> Code:
         with _compiling:
@@ -145,6 +159,33 @@ class Machine:
     def _written(self, lowered: Lowered, lanes: int) -> Writer:
         target = Target(lanes, width(), tile=4 if width() == 8 else 2)
         return Writer(lowered, self._inputs, self._sums, self._width, target)
+
+
+class Frame:
+    """The memory of one call: three pointers, then the inputs, outputs and gradient of an example."""
+
+    __slots__ = ("_code", "_count", "_memory", "gradient", "parameters", "run", "take", "values")
+
+    def __init__(self, code: Code, parameters: int, constants: Any, inputs: int, roots: int, sums: int) -> None:
+        import numpy as np
+
+        outputs, space = 3 + inputs, 3 + inputs + roots + sums
+        self._code, self._count = code, parameters
+        self._memory = memory = np.zeros(space + code.workspace + 8)
+        address = memory.ctypes.data
+        memory.view("u8")[:3] = 0, constants.ctypes.data, (address + 8 * space + 63) // 64 * 64
+        self.parameters: Any = None
+        self.take = functools.partial(struct.Struct(f"{inputs}d").pack_into, memory.data, 24)
+        self.run = functools.partial(code.one, address)
+        self.values = memoryview(memory[outputs : outputs + roots])  # type: ignore[arg-type]
+        self.gradient = memory[outputs + roots : space]
+
+    def bind(self, parameters: Any) -> None:
+        """Read these parameters from now on."""
+        if parameters.dtype != float or parameters.shape != (self._count,) or not parameters.flags.c_contiguous:
+            raise ValueError("no parameters")  # the program knows what to say
+        self._memory.view("u8")[0] = parameters.ctypes.data
+        self.parameters = parameters
 
 
 class Codes:
@@ -175,9 +216,9 @@ class Code:
     """Machine code for so many lanes; it lives as long as this object.
 
     Attributes:
-        one: runs one example.
+        one: runs one example, in a :class:`Frame`.
         batch: runs any number of examples.
-        space: gives the address of this thread's workspace.
+        workspace: how many doubles they need.
     """
 
     def __init__(self, writer: Writer, optimised: bool) -> None:
@@ -196,9 +237,8 @@ class Code:
         self._engine.finalize_object()
         self.batch = _BATCH(self._engine.get_function_address("batch"))
         self.one = _ONE(self._engine.get_function_address("one"))
-        self._size = writer.workspace
+        self.workspace = writer.workspace
         self._spaces = threading.local()
-        self.space_for_one = None if writer.workspace <= LARGEST_ON_STACK else self.space
         compilations += 1
 
     def space(self) -> int:
@@ -208,7 +248,7 @@ class Code:
         except AttributeError:
             import numpy as np
 
-            self._spaces.array = space = np.empty(self._size + 8)
+            self._spaces.array = space = np.empty(self.workspace + 8)
             self._spaces.address = (space.ctypes.data + 63) // 64 * 64
         return int(self._spaces.address)
 

@@ -129,9 +129,10 @@ class Program:
         except (struct.error, TypeError, ValueError, AttributeError):
             self._check_call(inputs)
             raise
-        values, gradient = found or self._interpreted(self.parameters, inputs)
-        value = values[0] if len(values) == 1 else tuple(values)
-        return (value, gradient) if self.wrt else value
+        if found is None:
+            values, gradient = self._interpreted(self.parameters, inputs)
+            found = values[0] if len(values) == 1 else tuple(values), gradient
+        return found if self.wrt else found[0]
 
     def _check_call(self, inputs: Sequence[float]) -> None:
         if len(inputs) != len(self.inputs):
@@ -225,25 +226,25 @@ class Program:
         """
         import numpy as np
 
-        each = np.empty((len(self.roots), len(rows) if per_example else 0))
-        sums, gradient = np.zeros(len(self.roots)), np.zeros(len(self.wrt))
+        if len(rows) <= BLOCK:
+            outputs, gradient = self._block(parameters, rows, first)
+            return outputs if per_example else outputs.sum(axis=1), gradient
+        each, gradient = [], np.zeros(len(self.wrt))
         for start in range(0, len(rows), BLOCK):
-            block = np.asarray(rows[start : start + BLOCK], dtype=float)
-            if any(step % 8 for step in block.strides):
-                block = block.copy()
-            outputs, more = self._block(parameters, block, first + start)
+            outputs, more = self._part(parameters, rows[start : start + BLOCK], first + start, per_example)
+            each.append(outputs)
             gradient += more
-            if per_example:
-                each[:, start : start + BLOCK] = outputs
-            else:
-                sums += outputs.sum(axis=1)
-        return each if per_example else sums, gradient
+        return np.concatenate(each, axis=1) if per_example else np.sum(each, axis=0), gradient
 
     def _block(self, parameters: Any, rows: Any, first: int) -> tuple[Any, Any]:
-        """The same for a few rows; where the code gives up, the example is found by halving."""
+        """The same for a few rows, with all outputs; where the code gives up, the example is found by halving."""
         import numpy as np
 
-        if found := self._code.block(rows, parameters):
+        if not len(rows):
+            return np.zeros((len(self.roots), 0)), np.zeros(len(self.wrt))
+        rows = np.asarray(rows, dtype=float)
+        found = self._code.block(rows, parameters)
+        if found is not None:
             return found  # type: ignore[no-any-return]
         if len(rows) == 1:
             try:
