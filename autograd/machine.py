@@ -75,7 +75,7 @@ class Machine:
         parameters = len(leaves) if any(kind == "parameter" for kind, _ in kinds) else 0
         others = itertools.count(parameters)
         self._sums = [j if kind == "parameter" else next(others) for kind, j in kinds]
-        self._picked = slice(len(wrt)) if self._sums == list(range(len(wrt))) else self._sums
+        self._in_order = self._sums == list(range(len(wrt)))  # and what follows is not asked for
         self._inputs, self._parameters, self._roots = len(inputs), len(leaves), len(roots)
         self._width = next(others)
         self._codes = _codes_of(_structure(roots, nodes, wrt, {**constants, **self._places}, seeded), len(nodes))
@@ -101,15 +101,17 @@ class Machine:
             frame.bind(parameters)
         frame.take(*inputs)
         bad = frame.run()
-        value, gradient = frame.values[0] if self._roots == 1 else tuple(frame.values), frame.gradient.copy()
+        value = frame.values[0] if self._roots == 1 else tuple(frame.values)
+        gradient = frame.gradient.copy()
         self._frames.append(frame)
-        if bad:
-            return None
-        return value, gradient[self._picked]
+        return None if bad else (value, gradient if self._in_order else gradient[self._sums])
 
     def _frame(self) -> Frame:
         code = self._codes.one or self._compile_one()
-        return Frame(code, self._parameters, self._constants, self._inputs, self._roots, self._width)
+        frame = Frame(code, self._parameters, self._constants, self._inputs, self._roots, self._width)
+        if self._in_order:
+            frame.gradient = frame.gradient[: len(self._sums)]
+        return frame
 
     def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
         """The outputs for each row, of shape (roots, rows), and the sum of the gradients; None as above."""
@@ -133,7 +135,9 @@ class Machine:
         if bad:
             return None
         split = self._roots * count
-        return found[:split].reshape(self._roots, count), found[split:][self._picked]
+        gradient = found[split:]
+        gradient = gradient[: len(self._sums)] if self._in_order else gradient[self._sums]
+        return found[:split].reshape(self._roots, count), gradient
 
     def _compile_one(self) -> Code:
         with _compiling:
