@@ -12,6 +12,7 @@
 from autograd.calculus import derivative, grad, gradcheck, gradient, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from autograd.context import name_scope, no_grad
 from autograd.graph import Graph
+from autograd.jit import jit
 from autograd.program import Program
 from autograd.operations import (  # in the order of the table
     Operation, add, sub, mul, div, neg, pow, abs, sign, step, nonzero, maximum, minimum, where,
@@ -24,7 +25,7 @@ from autograd.value import Constant, Value, label_from
 
 __all__ = [  # noqa: RUF022
     "Value", "Constant", "Graph", "Program", "Symbol", "no_grad", "name_scope", "label_from",
-    "gradient", "grad", "value_and_grad", "derivative", "jacobian", "hessian", "jvp", "vjp", "hvp", "gradcheck",
+    "gradient", "grad", "value_and_grad", "derivative", "jacobian", "hessian", "jvp", "vjp", "hvp", "gradcheck", "jit",
     "Operation", "add", "sub", "mul", "div", "neg", "pow", "abs", "sign", "step", "nonzero", "maximum", "minimum", "where",
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "sqrt", "cbrt", "sin", "cos", "tan", "asin", "acos", "atan", "atan2",
     "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "hypot", "erf", "erfc", "sigmoid", "relu", "leaky_relu", "softplus",

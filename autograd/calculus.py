@@ -62,38 +62,42 @@ def _chain(g: Value | float, op: Operation, j: int, operands: Sequence[Value], z
             if _number(factor) == 1.0:
                 return other
     if _number(g) == 0.0 and not math.isfinite(_number(slope)):
+        for x in (g, slope):
+            if isinstance(x, Value):
+                context.compared("data", x, None, x._data)  # at other numbers the graph is another
         return None  # as in backward: an adjoint of 0 hands nothing on, even through an infinite slope
     product: Value = g * slope
     return product
 
 
 def _number(x: Value | float) -> float:
-    return x.data if isinstance(x, Value) else x
+    return x._data if isinstance(x, Value) else x
 
 
 # Trees: nested lists and tuples of numbers.
 
 
-def _leaves(tree: Tree) -> Iterator[Any]:
+def tree_leaves(tree: Tree) -> Iterator[Any]:
+    """The numbers of a tree, in order."""
     if isinstance(tree, (list, tuple)):
         for branch in tree:
-            yield from _leaves(branch)
+            yield from tree_leaves(branch)
     else:
         yield tree
 
 
-def _map(f: Callable[[Any], Any], tree: Tree) -> Tree:
+def map_tree(f: Callable[[Any], Any], tree: Tree) -> Tree:
     """A tree of the same shape with f of each leaf."""
     if isinstance(tree, (list, tuple)):
-        branches = [_map(f, branch) for branch in tree]
+        branches = [map_tree(f, branch) for branch in tree]
         return type(tree)(*branches) if hasattr(tree, "_fields") else type(tree)(branches)  # a namedtuple, or not
     return f(tree)
 
 
-def _shaped(leaves: Sequence[Any], tree: Tree) -> Tree:
+def shaped(leaves: Sequence[Any], tree: Tree) -> Tree:
     """The leaves in the shape of a tree."""
     following = iter(leaves)
-    return _map(lambda _: next(following), tree)
+    return map_tree(lambda _: next(following), tree)
 
 
 class _Recording:
@@ -102,44 +106,51 @@ class _Recording:
     def __init__(self, f: Callable[..., Any], args: Sequence[Tree]) -> None:
         # A Value from outside is multiplied by 1: the product is this recording's own variable, so
         # that an inner derivative does not see what the outer function does with the same Value.
-        self.args = [_map(lambda x: x * 1.0 if isinstance(x, Value) else Value(x), arg) for arg in args]
-        self.own = {x for x in _leaves(self.args) if x.op is None}
+        self.args = [map_tree(lambda x: x * 1.0 if isinstance(x, Value) else Value(x), arg) for arg in args]
+        self.own = {x for x in tree_leaves(self.args) if x.op is None}
         with context.recorded():  # also where the caller records nothing
             self.output = f(*self.args)
         self._name = getattr(f, "__name__", repr(f))
 
     def scalar(self) -> Value:
         """The output, which has to be one number."""
-        if isinstance(self.output, (list, tuple)):
-            raise TypeError(f"{self._name} must return one number, not {len(self.output)}: use jacobian, or sum them")
-        return _value(self.output, self._name)
+        return as_value(one_number(self.output, self._name), self._name)
 
     def variables(self, argnums: int | Sequence[int]) -> list[Value]:
         """The variables of some arguments."""
-        return list(_leaves([self.args[j] for j in _positions(argnums, len(self.args), self._name)]))
+        return list(tree_leaves([self.args[j] for j in positions(argnums, len(self.args), self._name)]))
 
     def like(self, results: Sequence[Value], argnums: int | Sequence[int]) -> Tree:
         """Results in the shape of those arguments."""
         tree = self.args[argnums] if isinstance(argnums, int) else tuple(self.args[j] for j in argnums)
-        return _shaped(results, tree)
+        return shaped(results, tree)
 
     def plain(self, tree: Tree) -> Tree:
         """A result as floats, unless something in it depends on Values from outside."""
-        values = [x for x in _leaves(tree) if isinstance(x, Value)]
+        values = [x for x in tree_leaves(tree) if isinstance(x, Value)]
         outside = (x for x in topological_order(*values) if x.op is None and not isinstance(x, Constant))
-        return _map(_number, tree) if all(x in self.own for x in outside) else tree
+        return map_tree(_number, tree) if all(x in self.own for x in outside) else tree
 
 
-def _value(x: object, name: str) -> Value:
+def one_number(output: Tree, name: str) -> Any:
+    """What a function has returned, unless it is several numbers."""
+    if isinstance(output, (list, tuple)):
+        raise TypeError(f"{name} must return one number, not {len(output)}: use jacobian, or sum them")
+    return output
+
+
+def as_value(x: object, name: str) -> Value:
+    """What a function has returned as a Value."""
     return x if isinstance(x, Value) else Constant(real(x, f"the result of {name}"))
 
 
-def _positions(argnums: int | Sequence[int], count: int, name: str) -> Sequence[int]:
-    positions = [argnums] if isinstance(argnums, int) else argnums
-    for j in positions:
+def positions(argnums: int | Sequence[int], count: int, name: str) -> Sequence[int]:
+    """The positions of some arguments among ``count``."""
+    several = [argnums] if isinstance(argnums, int) else argnums
+    for j in several:
         if not -count <= j < count:
             raise IndexError(f"argnums={argnums!r}, but {name} was called with {count} argument(s)")
-    return positions
+    return several
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Tree]]:
@@ -210,7 +221,7 @@ def jacobian(f: Callable[..., Tree], argnums: int | Sequence[int] = 0) -> Callab
         recording = _Recording(f, args)
         xs = recording.variables(argnums)
         name = getattr(f, "__name__", repr(f))
-        row = _map(lambda y: recording.like(gradient(_value(y, name), xs), argnums), recording.output)
+        row = map_tree(lambda y: recording.like(gradient(as_value(y, name), xs), argnums), recording.output)
         return recording.plain(row)
 
     return matrix
@@ -240,7 +251,7 @@ def vjp(f: Callable[..., Tree], *primals: Tree) -> tuple[Tree, Callable[[Tree], 
     every = range(len(primals))
 
     def pullback(adjoint: Tree) -> tuple[Tree, ...]:
-        outputs, seeds = list(_leaves(recording.output)), list(_leaves(adjoint))
+        outputs, seeds = list(tree_leaves(recording.output)), list(tree_leaves(adjoint))
         if len(seeds) != len(outputs):
             raise ValueError(f"the pullback needs an adjoint for each of {len(outputs)} outputs, not {len(seeds)}")
         with context.recorded():
@@ -258,11 +269,11 @@ def jvp(f: Callable[..., Tree], primals: Sequence[Tree], tangents: Sequence[Tree
     (6.0, 23.0)
     """
     recording = _Recording(f, primals)
-    variables, directions = recording.variables(range(len(primals))), list(_leaves(tangents))
+    variables, directions = recording.variables(range(len(primals))), list(tree_leaves(tangents))
     if len(variables) != len(directions):
         raise ValueError(f"jvp needs a tangent for each of {len(variables)} numbers, not {len(directions)}")
     tangent: dict[Value, Any] = dict(zip(variables, directions, strict=True))
-    outputs = [y for y in _leaves(recording.output) if isinstance(y, Value)]
+    outputs = [y for y in tree_leaves(recording.output) if isinstance(y, Value)]
     with context.recorded():
         for node in topological_order(*outputs):
             if node.op is not None and node not in tangent:
@@ -270,7 +281,7 @@ def jvp(f: Callable[..., Tree], primals: Sequence[Tree], tangents: Sequence[Tree
                 terms = [_chain(tangent[p], node.op, j, parents, node) for j, p in enumerate(parents) if p in tangent]
                 if terms := [term for term in terms if term is not None]:
                     tangent[node] = sum(terms[1:], terms[0])
-    result: tuple[Tree, Tree] = (recording.output, _map(lambda y: tangent.get(y, 0.0), recording.output))
+    result: tuple[Tree, Tree] = (recording.output, map_tree(lambda y: tangent.get(y, 0.0), recording.output))
     return recording.plain(result)  # type: ignore[no-any-return]
 
 
@@ -346,15 +357,15 @@ def gradcheck(
     x1         3         4        4     0.0e+00  ok
     x2         2        12       12     1.9e-11  ok
     """
-    points = [_map(_number, x) for x in inputs]
-    labels = [x.label if isinstance(x, Value) else "" for x in _leaves(list(inputs))]
+    points = [map_tree(_number, x) for x in inputs]
+    labels = [x.label if isinstance(x, Value) else "" for x in tree_leaves(list(inputs))]
     recording = _Recording(f, points)
     y = recording.scalar().data
     analytic = [x.data for x in gradient(recording.scalar(), recording.variables(range(len(points))))]
-    flat = [float(x) for x in _leaves(points)]
+    flat = [float(x) for x in tree_leaves(points)]
 
     def at(j: int, x: float) -> float:
-        moved = _shaped([*flat[:j], x, *flat[j + 1 :]], points)
+        moved = shaped([*flat[:j], x, *flat[j + 1 :]], points)
         return _Recording(f, moved).scalar().data
 
     slopes = []

@@ -1,21 +1,26 @@
-"""What is recorded, and under which name: the blocks that a program opens around operations."""
+"""What is recorded, under which name, and who is told of it: the blocks that a program opens around operations."""
 
 from __future__ import annotations
 
 import copy
+import operator
 import threading
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 scope: ContextVar[str] = ContextVar("scope", default="")
 infinite: ContextVar[bool] = ContextVar("infinite", default=False)
+taken: ContextVar[tuple[list[Comparison], ...]] = ContextVar("taken", default=())
+made: ContextVar[set[Any] | None] = ContextVar("made", default=None)
 
 # How many blocks are open, in all threads together.  While there is none, which is nearly always,
 # an operation need not ask for its context.
-no_grad_blocks = 0
+no_grad_blocks = 0  # and blocks that want to know of every node
 scope_blocks = 0
+comparison_blocks = 0
 _counting = threading.Lock()
 
 
@@ -31,14 +36,35 @@ class _Block(ContextDecorator):
     def _recreate_cm(self) -> Self:
         return copy.copy(self)  # for every call of a function that it decorates
 
-    def __enter__(self) -> None:
-        self._token = self._variable.set(self._value)
+    def _entered(self) -> Any:
+        return self._value
+
+    def __enter__(self) -> Any:
+        self._token = self._variable.set(self._entered())
 
     def __exit__(self, *_: object) -> None:
         self._variable.reset(self._token)
 
 
-class no_grad(_Block):  # noqa: N801  # as PyTorch's
+class _Counted(_Block):
+    """A block that is counted while it is open."""
+
+    _counter: str
+
+    def __enter__(self) -> Any:
+        super().__enter__()
+        self._count(1)
+
+    def __exit__(self, *_: object) -> None:
+        self._count(-1)
+        super().__exit__()
+
+    def _count(self, by: int) -> None:
+        with _counting:
+            globals()[self._counter] += by
+
+
+class no_grad(_Counted):  # noqa: N801  # as PyTorch's
     """A block, or a decorated function, in which nothing is recorded: results are constants.
 
     >>> from autograd import Value, no_grad
@@ -49,23 +75,13 @@ class no_grad(_Block):  # noqa: N801  # as PyTorch's
     Constant(data=4.0)
     """
 
+    _counter = "no_grad_blocks"
+
     def __init__(self) -> None:
         super().__init__(recording, False)
 
-    def __enter__(self) -> None:
-        global no_grad_blocks
-        super().__enter__()
-        with _counting:
-            no_grad_blocks += 1
 
-    def __exit__(self, *_: object) -> None:
-        global no_grad_blocks
-        with _counting:
-            no_grad_blocks -= 1
-        super().__exit__()
-
-
-class name_scope(_Block):  # noqa: N801  # as TensorFlow's
+class name_scope(_Counted):  # noqa: N801  # as TensorFlow's
     """A block whose nodes belong together, such as a layer; scopes nest with a dot.
 
     >>> from autograd import Value, name_scope
@@ -75,21 +91,107 @@ class name_scope(_Block):  # noqa: N801  # as TensorFlow's
     'hidden.unit1'
     """
 
+    _counter = "scope_blocks"
+
     def __init__(self, name: str) -> None:
         super().__init__(scope, name)
 
-    def __enter__(self) -> None:
-        global scope_blocks
+    def _entered(self) -> str:
         outer = scope.get()
-        self._token = scope.set(f"{outer}.{self._value}" if outer else self._value)
-        with _counting:
-            scope_blocks += 1
+        return f"{outer}.{self._value}" if outer else self._value
 
-    def __exit__(self, *_: object) -> None:
-        global scope_blocks
-        with _counting:
-            scope_blocks -= 1
-        super().__exit__()
+
+class Comparison(NamedTuple):
+    """A place where a function of Values may branch: a comparison, or a number that it has read.
+
+    Attributes:
+        name: "<", "<=", ">", ">=", "bool"; or "data" for a number taken out of the graph.
+        x: the Value on the left.
+        y: the Value or number on the right; None for "bool" and "data".
+        outcome: what the comparison said; the number that was read.
+    """
+
+    name: str
+    x: Any
+    y: Any
+    outcome: Any
+
+    def compare(self, x: Any, y: Any) -> Any:
+        """What the comparison says of other numbers, or of arrays of them."""
+        return COMPARE[self.name](x, y)
+
+    def at(self, x: float, y: float | None) -> str:
+        """The comparison in words, with the numbers of its operands."""
+        written = {"bool": "bool(u)", "data": "u.data"}.get(self.name)
+        right = "v" if hasattr(self.y, "label") else repr(self.y)
+        points = [("u", x, self.x)] + ([("v", y, self.y)] if right == "v" else [])
+        numbers = [f"{name} = {z!r}" + (f' ("{node.label}")' if node.label else "") for name, z, node in points]
+        return ", ".join([written or f"u {self.name} {right}", *numbers])
+
+    def __str__(self) -> str:
+        return self.at(self.x._data, getattr(self.y, "_data", self.y))
+
+
+#: The comparisons by name.
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "bool": lambda x, _: x != 0.0,
+    "data": operator.eq,
+}
+
+
+class comparisons(_Counted):  # noqa: N801
+    """A block that lists what the Values in it were asked: where a recorded graph might have been another.
+
+    Listed are comparisons and ``bool(x)``; and numbers that left the graph, such as ``x.data``, ``x.grad``,
+    ``round(x)``, ``f"{x}"``, ``x.detach()`` and results under ``no_grad``, which are read at ``x.data``.
+
+    >>> from autograd import Value
+    >>> x = Value(2.0, label="x")
+    >>> with comparisons() as taken:
+    ...     y = x * x if x > 0.0 else -x
+    >>> print(taken[0], taken[0].outcome)
+    u > 0.0, u = 2.0 ("x") True
+    """
+
+    _counter = "comparison_blocks"
+
+    def __init__(self) -> None:
+        super().__init__(taken, None)
+
+    def _entered(self) -> tuple[list[Comparison], ...]:
+        return (*taken.get(), [])
+
+    def __enter__(self) -> list[Comparison]:
+        super().__enter__()
+        return taken.get()[-1]
+
+
+def compared(name: str, x: Any, y: Any, outcome: Any) -> None:
+    """Tell every block that lists comparisons."""
+    for found in taken.get():
+        found.append(Comparison(name, x, y, outcome))
+
+
+class nodes_made(_Counted):  # noqa: N801
+    """A block that collects the nodes that operations make in it."""
+
+    _counter = "no_grad_blocks"
+
+    def __init__(self) -> None:
+        super().__init__(made, None)
+
+    def _entered(self) -> set[Any]:
+        return set()
+
+    def __enter__(self) -> set[Any]:
+        super().__enter__()
+        found = made.get()
+        assert found is not None
+        return found
 
 
 def recorded() -> _Block:

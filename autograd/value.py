@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -151,13 +150,19 @@ def _documented(method: M, op: Operation) -> M:
     return method
 
 
-def _comparison(compare: Callable[[float, float], bool]) -> Callable[[Value, Value | float], bool]:
+def _comparison(name: str) -> Callable[[Value, Value | float], bool]:
+    compare = context.COMPARE[name]
+
     def method(self: Value, other: Value | float) -> Any:
         if isinstance(other, Value):
-            return compare(self._data, other._data)
-        if not isinstance(other, Real):
+            outcome = compare(self._data, other._data)
+        elif isinstance(other, Real):
+            outcome = compare(self._data, other)
+        else:
             return NotImplemented
-        return compare(self._data, other)
+        if context.comparison_blocks:
+            context.compared(name, self, other, bool(outcome))
+        return outcome
 
     return method
 
@@ -225,6 +230,8 @@ class Value:
     @property
     def data(self) -> float:
         """The number. Nodes that were computed from it are not: call ``Graph(y).forward()`` after a change."""
+        if context.comparison_blocks:
+            context.compared("data", self, None, self._data)
         return self._data
 
     @data.setter
@@ -234,6 +241,8 @@ class Value:
     @property
     def grad(self) -> float:
         """∂root/∂self, added up over the backward passes since the last ``zero_grad``."""
+        if context.comparison_blocks:
+            context.compared("data", self, None, self._data)
         return self._grad or 0.0
 
     @grad.setter
@@ -256,6 +265,8 @@ class Value:
     @property
     def partials(self) -> tuple[float, ...]:
         """The local partial derivative towards each parent, as recorded; 0.0 towards a constant."""
+        if context.comparison_blocks:
+            context.compared("data", self, None, self._data)
         x, y = self._x, self._y
         if y is not None:
             return self._dx, self._dy
@@ -294,7 +305,7 @@ class Value:
 
     def detach(self) -> Constant:
         """The number as a constant, cut off from the graph."""
-        return Constant(self._data, label=self.label)
+        return Constant(self.data, label=self.label)
 
     def _evaluate(self) -> None:
         """Compute data and partials from the parents' data."""
@@ -351,15 +362,17 @@ class Value:
     relu = _unary(ops.relu)
     softplus = _unary(ops.softplus)
 
-    __lt__ = _comparison(operator.lt)
-    __le__ = _comparison(operator.le)
-    __gt__ = _comparison(operator.gt)
-    __ge__ = _comparison(operator.ge)
+    __lt__ = _comparison("<")
+    __le__ = _comparison("<=")
+    __gt__ = _comparison(">")
+    __ge__ = _comparison(">=")
 
     def __pos__(self) -> Value:
         return self
 
     def __bool__(self) -> bool:
+        if context.comparison_blocks:
+            context.compared("bool", self, None, self._data != 0.0)
         return self._data != 0.0
 
     def __float__(self) -> NoReturn:
@@ -375,13 +388,13 @@ class Value:
     @overload
     def __round__(self, digits: SupportsIndex) -> float: ...
     def __round__(self, digits: SupportsIndex | None = None) -> float:
-        return round(self._data, digits)
+        return round(self.data, digits)
 
     def __format__(self, spec: str) -> str:
-        return format(self._data, spec) if spec else str(self)
+        return format(self.data, spec) if spec else str(self)
 
     def __repr__(self) -> str:
-        fields = [f"data={self._data!r}"]
+        fields = [f"data={self.data!r}"]
         if self._grad is not None and not isinstance(self, Constant):
             fields.append(f"grad={self._grad!r}")
         if self.op:
@@ -403,7 +416,7 @@ class Value:
         return memo[id(self)]
 
     def _state(self) -> tuple[type[Self], tuple[Any, Any], tuple[Value, ...]]:
-        slots = (self._data, self._grad, self.op, self._dx, self._dy, self.label, self.scope)
+        slots = (self.data, self._grad, self.op, self._dx, self._dy, self.label, self.scope)
         return type(self), (slots, getattr(self, "__dict__", {})), self.parents
 
     def __reduce__(self) -> Any:
@@ -480,7 +493,7 @@ def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
     """A new node, the long way: any operation, operands that may be numbers, and all that can go wrong."""
     recording = not context.no_grad_blocks or context.recording.get()
     if not recording:
-        numbers = [x._data if isinstance(x, Value) else real(x, op.name) for x in operands]
+        numbers = [x.data if isinstance(x, Value) else real(x, op.name) for x in operands]
         with suppress(ArithmeticError, ValueError):  # the rest below explains the error
             return Constant(float(op.forward(*op.columns(numbers))))
     parents = tuple([x if type(x) is Value or isinstance(x, Value) else Constant(real(x, op.name)) for x in operands])
@@ -489,7 +502,11 @@ def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
     node.scope = context.scope.get()
     _link(node, parents)
     node._evaluate()
-    return node if recording else Constant(node._data)
+    if not recording:
+        return Constant(node._data)
+    if (made := context.made.get()) is not None:
+        made.add(node)
+    return node
 
 
 def label_from(namespace: Mapping[str, object]) -> None:

@@ -27,7 +27,7 @@ ORDER = {
     package: names.split()
     for package, names in {
         "autograd": "files ieee vector_math operations symbol algorithms context value tape register llvm machine"
-        " interpreter distribution program graph calculus kinks",
+        " interpreter distribution program graph calculus jit kinks",
         "nn": "checks module initializers layers losses metrics optimizers schedules data storage training health",
         "viz": "palette html boundary text tree curve diagram flow collapse neurons network svg dot picture drawing"
         " film worksheet formulas derivation chain table sorting expression script page plots __main__",
@@ -100,10 +100,10 @@ def code_lines(path: Path) -> int:
 def test_the_code_stays_small() -> None:
     """A budget per package; it is raised with a reason only."""
     sizes = {path: code_lines(path) for path in SOURCES}
-    for package, budget in {"autograd": 2900, "nn": 1150, "viz": 3650}.items():
+    for package, budget in {"autograd": 3700, "nn": 1150, "viz": 3650}.items():
         assert sum(size for path, size in sizes.items() if path.parent.name == package) <= budget
     core = ("operations.py", "algorithms.py", "value.py", "graph.py")
-    assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 970
+    assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 995
 
 
 @pytest.mark.parametrize("package", PACKAGES)
