@@ -23,6 +23,8 @@ from autograd.value import Value
 LARGEST_OPTIMISED = 15_000
 #: How many nodes the graphs may have in all whose codes are kept for others of their structure.
 KEPT = 100_000
+#: What a code takes besides, in nodes.
+OVERHEAD = 500
 #: How many codes this process has compiled.
 compilations = 0
 
@@ -210,9 +212,8 @@ def _codes_of(structure: Any, nodes: int) -> Codes:
     with _compiling:
         codes = _kept.setdefault(structure, Codes(nodes))
         _kept.move_to_end(structure)
-        total = sum(held.nodes for held in _kept.values())
-        while total > KEPT and len(_kept) > 1:
-            total -= _kept.popitem(last=False)[1].nodes
+        while sum(held.nodes + OVERHEAD for held in _kept.values()) > KEPT and len(_kept) > 1:
+            _kept.popitem(last=False)
         return codes
 
 
@@ -229,18 +230,14 @@ class Code:
         import llvmlite.binding as llvm
 
         global compilations
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        cpu, features = host()
-        level = 1 if optimised else 0  # of the code generator: the text leaves nothing to LLVM's other passes
-        module = llvm.parse_assembly(writer.text)
-        machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=cpu, features=features, opt=level, jit=True
-        )
-        self._engine = llvm.create_mcjit_compiler(module, machine)
-        self._engine.finalize_object()
-        self.batch = _BATCH(self._engine.get_function_address("batch"))
-        self.one = _ONE(self._engine.get_function_address("one"))
+        # Without LLVM's passes on its instructions: the text leaves them nothing worth their time.
+        machine, linker = _compiler(*host(), level=1 if optimised else 0)
+        code = machine.emit_object(llvm.parse_assembly(writer.text))
+        library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for name in ("one", "batch"):
+            library.export_symbol(name)
+        self._linked = library.link(linker, f"code{compilations}")  # frees the code with this object
+        self.batch, self.one = _BATCH(self._linked["batch"]), _ONE(self._linked["one"])
         self.workspace = writer.workspace
         self._spaces = threading.local()
         compilations += 1
@@ -272,6 +269,17 @@ def _check(op: Operation) -> None:
         raise TypeError(
             f"{op.name} cannot be compiled, since it is not written in plain arithmetic: {error}"
         ) from error
+
+
+@functools.cache
+def _compiler(cpu: str, features: str, level: int) -> tuple[Any, Any]:
+    """What makes code for a processor, and what puts it into memory."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    options = {"cpu": cpu, "features": features, "opt": level, "reloc": "pic", "codemodel": "small", "jit": True}
+    return llvm.Target.from_default_triple().create_target_machine(**options), llvm.create_lljit_compiler()
 
 
 @functools.cache
