@@ -210,8 +210,8 @@ class Program:
     def _checked(self, parameters: Any) -> Any:
         """The parameters, if they are what programs read."""
         kind = getattr(parameters, "dtype", getattr(parameters, "typecode", None))
-        flat = getattr(parameters, "ndim", 1) == 1 and getattr(parameters, "strides", (8,)) == (8,)
-        if kind not in ("float64", "d") or len(parameters) != len(self.leaves) or not flat:
+        flat = getattr(parameters, "ndim", 1) == 1 and memoryview(parameters).contiguous if kind else False
+        if kind not in ("float64", "d") or not flat or len(parameters) != len(self.leaves):
             raise ValueError(
                 f"parameters must be a contiguous array of {len(self.leaves)} float64 numbers, as load() makes"
             )

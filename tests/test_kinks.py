@@ -7,26 +7,14 @@ from typing import Any
 
 import pytest
 
-import autograd.kinks
 from autograd import Value, gradient
 from autograd.operations import table
+from tests.graphs import kinks, numbers
 
 REFERENCE = json.loads((Path(__file__).parent / "data" / "reference.json").read_text(encoding="utf-8"))
 
 
-def numbers(cell: str) -> list[float]:
-    """A cell of the table."""
-    return [float(x) for x in cell.split(",")]
-
-
-def lines() -> list[list[str]]:
-    """The table's lines, cell by cell."""
-    assert autograd.kinks.__doc__ is not None
-    rows = [line.split("|")[1:-1] for line in autograd.kinks.__doc__.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
-
-
-LINES = lines()
+LINES = kinks()
 
 
 def same(xs: list[float], ys: list[float]) -> bool:

@@ -2,7 +2,6 @@
 
 import math
 import pickle
-import random
 import re
 import subprocess
 import sys
@@ -16,35 +15,9 @@ from autograd import operations as ops
 from autograd.ieee import Ieee
 from autograd.operations import BUILT_IN, table
 from autograd.symbol import rules
-
-# Rows that a user might make: one operand, two, and columns; the last with a forward that returns an int.
-cube = Operation("cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
-mixed = Operation(
-    "mixed",
-    lambda x, y: x * y + math.sin(x),
-    (lambda x, y, z: y + ops.cos(x), lambda x, y, z: x),
-    text="mixed(%s, %s)",
-    latex=r"m\left(%s, %s\right)",
-)
-sumsquares = Operation("sumsquares", lambda xs: math.fsum(x * x for x in xs), (lambda x, z: 2.0 * x,), nary=True)
-seven = Operation("seven", lambda x: 7, (lambda x, z: 0.0,))
-
-ROWS = [table[name] for name in sorted(BUILT_IN)] + [cube, mixed, sumsquares, seven]
-every_row = pytest.mark.parametrize("op", ROWS, ids=lambda op: op.name)
+from tests.graphs import ROWS, call, cube, every_row, points
 
 NAMESPACE = dict(table) | {"inf": math.inf, "nan": math.nan}
-
-
-def points(op: Operation, count: int = 12) -> list[list[float]]:
-    """Points from the row's domain, flat; four operands to a column for an n-ary row."""
-    rng = random.Random(op.name)
-    domains = [domain for domain in op.domain for _ in range(4 if op.nary else 1)]
-    return [[rng.uniform(*rng.choice(domain)) for domain in domains] for _ in range(count)]
-
-
-def call(op: Operation, operands: Sequence[Any]) -> Any:
-    """The row applied to flat operands."""
-    return op(*op.columns(operands))
 
 
 def difference(f: Callable[[Sequence[float]], float], at: Sequence[float], j: int) -> float:
