@@ -199,8 +199,7 @@ class Writer:
         for first in range(0, self.lanes, width):
             piece = f.write(x)
             if width < self.lanes:
-                places = ", ".join(f"i32 {first + j}" for j in range(width))
-                piece = f.let(f"shufflevector {f.type} {piece}, {f.type} poison, <{width} x i32> <{places}>").name
+                piece = f.pick(Register(f, piece), range(first, first + width), self.lanes).name
             total = f.let(f"fadd {vector(width)} {total.name}, {piece}")
         f.store(total, pointer, width)
 
@@ -380,10 +379,8 @@ class Writer:
                 for output in range(len(self.lowered.outputs)):
                     y = f.load(f.at(f.at("%ws", (self.outputs + output) * lanes), lane.index))
                     f.store(y, f.at(to, f.let(f"mul i64 {output}, %between_outputs").name))
-        if lanes > 1 and self.sums:
-            with f.loop(self.sums) as each:
-                total = f.sum(f.load(f.at(sums, each.index, width), width), width)
-                f.store(total, f.at("%gradient", each.index))
+        if lanes > 1:
+            self._add_up(f, sums)
         bad = f.sum(f.load(f.at("%ws", FLAG * lanes), lanes), lanes)
         step = 4 * self.target.width
         for wide, first, stop in ((step, 0, self.sums // step * step), (1, self.sums // step * step, self.sums)):
@@ -397,6 +394,22 @@ class Writer:
         found = f.let(f"fcmp une double {bad.name}, 0.0").name
         f.end(f"i64 {f.let(f'zext i1 {found} to i64').name}")
         self._write_one()
+
+    def _add_up(self, f: Function, sums: str) -> None:
+        """Add up the lanes of every sum of gradients: as many sums at a time as there are lanes, neighbours first."""
+        width = self.sum_width
+        whole = self.sums // width * width
+        if whole:
+            with f.loop(whole, width) as each:
+                count = width * width
+                x = f.load(f.at(sums, each.index, width), count)
+                while count > width:
+                    count //= 2
+                    even, odd = (f.pick(x, range(start, 2 * count, 2), 2 * count) for start in (0, 1))
+                    x = f.let(f"fadd {vector(count)} {even.name}, {odd.name}")
+                f.store(x, f.at("%gradient", each.index), width)
+        for j in range(whole, self.sums):
+            f.store(f.sum(f.load(f.at(sums, j, width), width), width), f.at("%gradient", j))
 
     def _write_one(self) -> None:
         """One example, in a frame: pointers to parameters, constants and workspace, then inputs, outputs, gradient."""

@@ -158,6 +158,11 @@ class Function:
         """An instruction on the bits of a number."""
         return self.let(f"{instruction} {self.integers} {x.name}, {f'splat (i64 {y})' if self.lanes > 1 else y}")
 
+    def pick(self, x: Register, places: Sequence[int], lanes: int) -> Register:
+        """Some of the numbers in a register."""
+        kind, numbers = vector(lanes), ", ".join(f"i32 {j}" for j in places)
+        return self.let(f"shufflevector {kind} {x.name}, {kind} poison, <{len(places)} x i32> <{numbers}>")
+
     def sum(self, x: Register, lanes: int) -> Register:
         """The sum of the numbers in a register, by halves."""
         if lanes == 1:
