@@ -90,8 +90,8 @@ class Symbol:
             # a + (b + c) differs from a + b + c by rounding in Python, and by nothing to the eye.
             associative = op.neutral[0] is not None
             latex, bracket = str(op.latex), r"\left(%s\right)"
-            self.text = _fill(op.text, [(x.text, x.level) for x in symbols], self.level, "(%s)")
-            self.latex = _fill(latex, [(x.latex, x.latex_level) for x in symbols], op.level, bracket, associative)
+            self.text = fill(op.text, [(x.text, x.level) for x in symbols], self.level, "(%s)")
+            self.latex = fill(latex, [(x.latex, x.latex_level) for x in symbols], op.level, bracket, associative)
         return self
 
     __add__, __radd__ = _binary(ops.add)
@@ -125,8 +125,20 @@ def _symbol(x: Symbol | float) -> Symbol:
     return x if isinstance(x, Symbol) else Symbol(ops.real(x, "a formula"))
 
 
-def _fill(template: str, operands: list[tuple[str, int]], level: int, bracket: str, associative: bool = False) -> str:
-    """A template with its operands, in brackets where they bind more loosely than their place."""
+def fill(template: str, operands: list[tuple[str, int]], level: int, bracket: str, associative: bool = False) -> str:
+    """A template with its operands, in brackets where they bind more loosely than their place.
+
+    Args:
+        template: what is written, with a ``%s`` per operand.
+        operands: the text of each, and how tightly its outermost operation binds.
+        level: how tightly the template binds.
+        bracket: a template for brackets.
+        associative: whether operands that bind equally need no brackets.
+
+    >>> from autograd.operations import SUM
+    >>> fill("%s * %s", [("x + y", SUM), ("z", ATOM)], PRODUCT, "(%s)")
+    '(x + y) * z'
+    """
     pieces = template.split("%s")
     written = []
     for j, (text, own) in enumerate(operands):

@@ -27,7 +27,7 @@ ORDER = {
     package: names.split()
     for package, names in {
         "autograd": "files ieee vector_math operations symbol algorithms context value tape register llvm machine"
-        " interpreter distribution program graph calculus jit kinks",
+        " arrays source interpreter distribution program graph calculus jit kinks",
         "nn": "checks module initializers layers losses metrics optimizers schedules data storage training health",
         "viz": "palette html boundary text tree curve diagram flow collapse neurons network svg dot picture drawing"
         " film worksheet formulas derivation chain table sorting expression script page plots __main__",

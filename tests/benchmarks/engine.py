@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib.metadata
 import itertools
 import json
 import math
@@ -32,6 +31,7 @@ from typing import Any
 from micrograd.engine import Value as Micrograd
 
 from autograd import Value, sumprod
+from machine import RELATIONS, Spread, processor, version
 
 Number = Any  # a Value of either engine
 Dot = Callable[[Sequence[Number], Sequence[Number], Number], Number]
@@ -172,26 +172,6 @@ class Expression:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How far the runs of one measurement lie apart."""
-
-    min: float
-    median: float
-    max: float
-
-    @classmethod
-    def of(cls, samples: Sequence[float], scale: float = 1.0) -> Spread:
-        """The spread of some samples, in another unit."""
-        return cls(min(samples) * scale, statistics.median(samples) * scale, max(samples) * scale)
-
-    def __str__(self) -> str:
-        return " / ".join(f"{x:.4g}" for x in (self.min, self.median, self.max))
-
-
-RELATIONS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
-
-
-@dataclass(frozen=True)
 class Row:
     """A line of the table: both engines, and the figure that has a target."""
 
@@ -312,24 +292,6 @@ def import_rows() -> list[Row]:
 
 
 # Reporting.
-
-
-def version(package: str) -> str:
-    """The version of a package, if it is installed."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "from source"
-
-
-def processor() -> str:
-    """The model of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
 
 
 def printed(rows: Sequence[Row]) -> str:
