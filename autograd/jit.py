@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import inspect
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -183,6 +182,8 @@ class _Variant:
 
 def _parameters(f: Callable[..., Any]) -> Iterator[str]:
     """The names of the arguments that f takes by position, as far as they can be known."""
+    import inspect  # which takes longer to import than this whole package's table
+
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import struct
 from array import array
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from autograd import distribution, interpreter
+from autograd import interpreter
 from autograd.algorithms import assign
 from autograd.operations import real
 from autograd.value import Constant, Value
+
+# What only some programs need is imported when they do, for `import autograd` is to be quick.
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from autograd.source import Source
 
 Backend = Literal["auto", "llvm", "source"]
 Reduction = Literal["sum", "mean"]
@@ -90,7 +96,7 @@ class Program:
         """The code, which is made when it first runs."""
         if backend not in ("auto", "llvm", "source"):
             raise ValueError(f"backend must be 'auto', 'llvm' or 'source', not {backend!r}")
-        arguments = self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._constants, self._seeded
+        arguments = self._arguments()
         if backend == "llvm" or (backend == "auto" and all(map(importlib.util.find_spec, ("llvmlite", "numpy")))):
             try:
                 from autograd.machine import Machine
@@ -103,7 +109,10 @@ class Program:
                 if backend == "llvm":
                     raise
         self.backend = "source"
-        return _Interpreted()
+        return _Python(arguments, self._checked)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        return self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._constants, self._seeded
 
     def load(self) -> None:
         """Copy the numbers of ``leaves`` into ``parameters``."""
@@ -181,6 +190,8 @@ class Program:
         if executor is None:
             outputs, gradient = self._part(parameters, rows, 0, per_example)
         else:
+            from autograd import distribution
+
             outputs, gradient = distribution.run(self, parameters, rows, per_example, executor)
         if reduction == "mean":
             gradient = gradient / len(rows)
@@ -269,22 +280,69 @@ class Program:
         return [data[root] for root in self.roots], _float64(gradient)
 
     def source(self, language: Literal["python", "llvm"] = "python") -> str:
-        """The program as text: Python that can be read, or what LLVM was given for one example."""
-        raise NotImplementedError
+        """The program as text: Python that can be read and run, or what LLVM is given to compile for one example.
+
+        >>> from autograd import Graph
+        >>> x, w = Value(2.0, label="x"), Value(-3.0, label="w")
+        >>> print(Graph((x * w).tanh()).compile([x]).source())
+        from math import tanh
+        <BLANKLINE>
+        def program(inputs, parameters):
+            [x] = inputs
+            [w] = parameters
+            # forward
+            v3 = x * w
+            v4 = tanh(v3)
+            # backward
+            grad_v3 = (1.0 - v4) * (1.0 + v4)
+            grad_w = grad_v3 * x
+            return [v4], [grad_w]
+        <BLANKLINE>
+        """
+        if language not in ("python", "llvm"):
+            raise ValueError(f"a program's source is in 'python' or 'llvm', not {language!r}")
+        if language == "llvm":
+            from autograd.machine import Machine
+
+            return Machine(*self._arguments()).text()
+        from autograd.source import Source
+
+        return Source(*self._arguments()).text
 
     def __repr__(self) -> str:
         counts = f"{len(self.inputs)} inputs, {len(self.leaves)} parameters, {len(self.nodes)} values"
         return f"<Program ({self.backend}): {counts}, gradient by {len(self.wrt)}>"
 
 
-class _Interpreted:
-    """A backend that leaves everything to the interpreter."""
+class _Python:
+    """Backend ``source``; the code is made when it first runs."""
 
-    def one(self, inputs: Sequence[float], parameters: Any) -> None:
-        return None
+    def __init__(self, arguments: tuple[Any, ...], checked: Callable[[Any], Any]) -> None:
+        self._arguments, self._inputs, self._checked = arguments, len(arguments[2]), checked
+        self._parameters: Any = None  # those that were checked last
 
-    def block(self, rows: Any, parameters: Any) -> None:
-        return None
+    @functools.cached_property
+    def code(self) -> Source:
+        """The code."""
+        from autograd.source import Source
+
+        return Source(*self._arguments)
+
+    def one(self, inputs: Sequence[float], parameters: Any) -> tuple[Any, Any] | None:
+        """The value (of several roots, a tuple) and the gradient; None if the interpreter has to be asked."""
+        if len(inputs) != self._inputs:
+            raise TypeError("other inputs")  # the program knows what to say
+        if parameters is not self._parameters:
+            self._parameters = self._checked(parameters)
+        found = self.code.one([x if type(x) is float else real(x, "a program") for x in inputs], parameters)
+        if found is None:
+            return None
+        values, gradient = found
+        return values[0] if len(values) == 1 else tuple(values), _float64(gradient)
+
+    def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
+        """The outputs for each row, of shape (roots, rows), and the sum of the gradients; None as above."""
+        return self.code.block(rows, parameters)
 
 
 def _values(what: str, values: Sequence[Value]) -> tuple[Value, ...]:

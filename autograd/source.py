@@ -67,7 +67,6 @@ class Source:
         wrt: the nodes to differentiate by.
         constants: the numbers of all leaves that are neither.
         seeded: how many of the roots are differentiated.
-        name: what a node is called; identifiers are made of it.
 
     Attributes:
         text: the code.
@@ -82,12 +81,11 @@ class Source:
         wrt: Sequence[Value],
         constants: Mapping[Value, float],
         seeded: int = 1,
-        *,
-        name: Callable[[Value], str],
     ) -> None:
         lowered = _Lowered(roots, nodes, inputs, leaves, wrt, constants, seeded)
-        unused = {x: x.label or "unused" for x in (*inputs, *leaves)}  # if the graph has no name for it
-        writer = _Writer(lowered, unused | {node: name(node) for node in nodes})
+        names = {x: x.label or "unused" for x in (*inputs, *leaves)}  # of those that the graph does not have
+        names |= {node: node.label or f"v{i}" for i, node in enumerate(nodes, start=1)}
+        writer = _Writer(lowered, names)
         program = f"program {next(_numbers)}"
         self._functions, self._files = writer.functions, {}
         # A file for each function, since a file is compiled as a whole, in memory.
@@ -101,8 +99,13 @@ class Source:
 
     @property
     def text(self) -> str:
-        """The code."""
-        return "".join(itertools.chain(*self._files.values()))
+        """The code, with what it needs to run by itself."""
+        functions = self._functions.items()
+        known = [name for name, op in functions if getattr(math, name, None) is op.forward]
+        rows = [f'{name} = table["{op.name}"].forward\n' for name, op in functions if name not in known]
+        head = [f"from math import {', '.join(known)}\n"] if known else []
+        head += ["from autograd.operations import table\n", *rows] if rows else []
+        return "".join([*head, "\n" * bool(head), *itertools.chain(*self._files.values())])
 
     def one(self, inputs: Sequence[float], parameters: Any) -> tuple[list[float], list[float]] | None:
         """The outputs and the gradient for one example; None where the interpreter has to be asked.

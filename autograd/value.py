@@ -78,7 +78,7 @@ def _binary(op: Operation) -> tuple[Binary, Binary]:
                     y = float(other)
                     z = forward(x, y)
                     dx = y if crossed else readings[0] if constant else x_rule(x, y, z)
-                    return _node(op, z, self, dx, Constant(y), 0.0)
+                    return _node(op, z, self, dx, _constant(y), 0.0)
             except (ArithmeticError, ValueError):
                 pass  # the long way below explains the error, or finds the infinite slope
         if not isinstance(other, (Value, Real)):
@@ -91,7 +91,7 @@ def _binary(op: Operation) -> tuple[Binary, Binary]:
             try:
                 z = forward(x, y)
                 dy = x if crossed else readings[1] if constant else y_rule(x, y, z)
-                return _node(op, z, Constant(x), 0.0, self, dy)
+                return _node(op, z, _constant(x), 0.0, self, dy)
             except (ArithmeticError, ValueError):
                 pass  # as above
         if not isinstance(other, Real):
@@ -106,6 +106,13 @@ def _node(op: Operation, z: float, x: Any, dx: Any, y: Value | None = None, dy: 
     node._data, node._grad, node.op = z, None, op
     node._x, node._dx, node._y, node._dy = x, dx, y, dy
     node.label, node.scope = "", context.scope.get() if context.scope_blocks else ""
+    return node
+
+
+def _constant(x: float) -> Constant:
+    node = _new(Constant)  # as Constant(x), without the check
+    node._data, node.label, node.scope = x, "", context.scope.get() if context.scope_blocks else ""
+    node._grad = node.op = node._x = node._y = node._dx = node._dy = None
     return node
 
 
@@ -496,7 +503,7 @@ def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
         numbers = [x.data if isinstance(x, Value) else real(x, op.name) for x in operands]
         with suppress(ArithmeticError, ValueError):  # the rest below explains the error
             return Constant(float(op.forward(*op.columns(numbers))))
-    parents = tuple([x if type(x) is Value or isinstance(x, Value) else Constant(real(x, op.name)) for x in operands])
+    parents = tuple([x if type(x) is Value or isinstance(x, Value) else _constant(real(x, op.name)) for x in operands])
     node = _new(Constant if set(map(type, parents)) == {Constant} else Value)
     node._grad, node.op, node.label = None, op, ""
     node.scope = context.scope.get()

@@ -10,6 +10,10 @@ from typing import Any, SupportsIndex
 from autograd.operations import real
 
 
+class CompileError(ValueError):
+    """Why a training does not run on programs."""
+
+
 def whole(name: str, given: Any, least: int = 1) -> int:
     """A whole number of at least ``least``.
 

@@ -1,4 +1,8 @@
-"""How parameters follow their gradients, with PyTorch's definitions."""
+"""How parameters follow their gradients, with PyTorch's definitions.
+
+An optimiser is a rule for one parameter, in ordinary arithmetic and rows of the table: on floats it is
+a step, and on Values it records the program that compiled training makes its steps with.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from autograd import Constant, Value
+from autograd import Constant, Value, sqrt
 from autograd.algorithms import assign
 from nn.checks import positive
 
@@ -19,6 +23,8 @@ State = dict[str, Any]
 
 class Optimizer(ABC):
     """What optimisers share: parameters p, the learning rate η, and a step that is whole or not at all.
+
+    ``_state`` has a list for each number that is kept per parameter, and may count the ``steps``.
 
     Args:
         params: the parameters.
@@ -53,8 +59,10 @@ class Optimizer(ABC):
             OverflowError: if a parameter, or what the next step goes on from, would be infinite or nan. Then
                 nothing has moved.
         """
-        ps, gs = [p.data for p in self.params], [p.grad for p in self.params]
-        moved, state = self._moved(ps, gs)
+        numbers, rates = [(p.data, p.grad) for p in self.params], self._rates()
+        rows = [self._rule(rates, *pg, *kept) for pg, kept in zip(numbers, self._kept(), strict=True)]
+        moved, *columns = zip(*rows, strict=True)
+        state = self._state_of(map(list, columns))
         for p, x in zip(self.params, moved, strict=True):
             if not math.isfinite(x):
                 raise OverflowError(f"the step would move {p!r} to {x}: take a smaller lr than {self.lr}")
@@ -63,8 +71,22 @@ class Optimizer(ABC):
         assign([*self.params, self], [*repeat("_data", len(moved)), "_state"], [*moved, state])
 
     @abstractmethod
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
-        """Where the parameters go from ps, with gradients gs; and the state that the next step goes on from."""
+    def _rates(self, ahead: int = 1) -> Sequence[float]:
+        """What the next step, or that so many steps ahead, has in common for all parameters."""
+
+    @abstractmethod
+    def _rule(self, rates: Sequence[Any], p: Any, g: Any, *kept: Any) -> tuple[Any, ...]:
+        """Where p goes with the gradient g; and what is kept for the next step, in the order of ``_state``."""
+
+    def _kept(self) -> Iterable[tuple[float, ...]]:
+        """What is kept for each parameter."""
+        columns = [held for held in self._state.values() if isinstance(held, list)]
+        return zip(*columns, strict=True) if columns else repeat((), len(self.params))
+
+    def _state_of(self, columns: Iterable[list[float]], steps: int = 1) -> State:
+        """The state so many steps later, when these are the numbers kept."""
+        held = iter(columns)
+        return {name: next(held) if isinstance(x, list) else x + steps for name, x in self._state.items()}
 
     def zero_grad(self) -> None:
         """Forget the ``grad`` of every parameter."""
@@ -148,11 +170,15 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = momentum, nesterov
         self._state = {"velocity": [0.0] * len(self.params)}
 
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
-        gs = [g + self.weight_decay * p for p, g in zip(ps, gs, strict=True)]
-        velocity = [self.momentum * v + g for v, g in zip(self._state["velocity"], gs, strict=True)]
-        ahead = [g + self.momentum * v for g, v in zip(gs, velocity, strict=True)] if self.nesterov else velocity
-        return [p - self.lr * v for p, v in zip(ps, ahead, strict=True)], {"velocity": velocity}
+    def _rates(self, ahead: int = 1) -> Sequence[float]:
+        return self.lr, self.momentum, self.weight_decay
+
+    def _rule(self, rates: Sequence[Any], p: Any, g: Any, *kept: Any) -> tuple[Any, ...]:
+        (lr, momentum, decay), (velocity,) = rates, kept
+        g = g + decay * p
+        velocity = momentum * velocity + g
+        ahead = g + momentum * velocity if self.nesterov else velocity
+        return p - lr * ahead, velocity
 
 
 class Adam(Optimizer):
@@ -196,18 +222,20 @@ class Adam(Optimizer):
         self.betas, self.eps = betas, positive("eps", eps)
         self._state = {"steps": 0, "m": [0.0] * len(self.params), "v": [0.0] * len(self.params)}
 
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
-        gs = [g + self.weight_decay * p for p, g in zip(ps, gs, strict=True)]
-        return self._adapted(ps, gs)
-
-    def _adapted(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
-        beta1, beta2 = self.betas
-        t = self._state["steps"] + 1
-        m = [beta1 * m + (1.0 - beta1) * g for m, g in zip(self._state["m"], gs, strict=True)]
-        v = [beta2 * v + (1.0 - beta2) * g * g for v, g in zip(self._state["v"], gs, strict=True)]
+    def _rates(self, ahead: int = 1) -> Sequence[float]:
+        (beta1, beta2), t = self.betas, self._state["steps"] + ahead
         rate, scale = self.lr / (1.0 - beta1**t), math.sqrt(1.0 - beta2**t)
-        moved = [p - rate * m / (math.sqrt(v) / scale + self.eps) for p, m, v in zip(ps, m, v, strict=True)]
-        return moved, {"steps": t, "m": m, "v": v}
+        return rate, scale, beta1, beta2, self.eps, self.weight_decay
+
+    def _rule(self, rates: Sequence[Any], p: Any, g: Any, *kept: Any) -> tuple[Any, ...]:
+        return self._adapted(rates, p, g + rates[-1] * p, *kept)
+
+    @staticmethod
+    def _adapted(rates: Sequence[Any], p: Any, g: Any, m: Any, v: Any) -> tuple[Any, ...]:
+        rate, scale, beta1, beta2, eps, _ = rates
+        m = beta1 * m + (1.0 - beta1) * g
+        v = beta2 * v + (1.0 - beta2) * g * g
+        return p - rate * m / (sqrt(v) / scale + eps), m, v
 
 
 class AdamW(Adam):
@@ -231,8 +259,12 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
-    def _moved(self, ps: Sequence[float], gs: Sequence[float]) -> tuple[list[float], State]:
-        return self._adapted([p * (1.0 - self.lr * self.weight_decay) for p in ps], gs)
+    def _rates(self, ahead: int = 1) -> Sequence[float]:
+        *rates, decay = super()._rates(ahead)
+        return *rates, 1.0 - self.lr * decay
+
+    def _rule(self, rates: Sequence[Any], p: Any, g: Any, *kept: Any) -> tuple[Any, ...]:
+        return self._adapted(rates, p * rates[-1], g, *kept)
 
 
 def clip_grad_norm_(params: Iterable[Value], max_norm: float) -> float:

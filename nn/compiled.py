@@ -1,0 +1,201 @@
+"""Training on programs: the same steps as the eager loop's, with the numbers in arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from autograd import Graph, Program, Value
+from autograd.algorithms import assign
+from autograd.context import comparisons, recorded
+from nn.checks import CompileError
+from nn.data import batches
+from nn.optimizers import Optimizer
+from nn.recording import Recording
+
+if TYPE_CHECKING:
+    from nn.training import _Training
+
+T = TypeVar("T")
+
+
+class _Now(NamedTuple):
+    """Where training is; replaced as a whole, so that Ctrl-C finds it before an update or after it."""
+
+    parameters: Any
+    gradient: Any
+    #: What the optimiser keeps, an array for each number per parameter.
+    kept: Sequence[Any]
+    #: How many steps there were since the optimiser was told.
+    steps: int
+
+
+class Compiled:
+    """The steps of a training, on programs.
+
+    The numbers live in arrays. The model and the optimiser are told them by :meth:`store`, before anybody
+    looks, and what has been done to them is taken over by :meth:`load`.
+
+    Raises:
+        CompileError: if the graphs cannot be replayed, or the optimiser does not move by its rule alone.
+    """
+
+    def __init__(
+        self, training: _Training, examples: Recording, validation: Recording, executor: Executor | None
+    ) -> None:
+        self._training, self._executor = training, executor
+        self._optimizer, self._params = training.optimizer, list(training.optimizer.params)
+        if getattr(self._optimizer.step, "__func__", None) is not Optimizer.step:
+            raise CompileError("the optimizer has a step of its own")
+        self._rule, self._common = _rule(self._optimizer)
+        self._recordings = [examples, validation]
+        examples.groups(), validation.groups()
+        self._penalty = Recording("the penalty", examples.parameters)
+        if training.penalty:
+            self._penalty.add(training.the_penalty)
+            self._penalty.groups()
+        self._all = examples.parameters
+        why = self.changed(0)
+        if why:
+            raise CompileError(why)
+
+    def start(self) -> str:
+        """Compile; returns a sentence about it."""
+        examples, validation = self._recordings
+        self._examples, self._validation = examples.compile(self._all), validation.compile([])
+        penalties = self._penalty.compile(self._all).programs
+        self._penalised = penalties[0][0] if penalties else None
+        self._table = np.empty((len(self._rule.inputs), len(self._params)))  # a row of the rule is a column of it
+        places = {p: i for i, p in enumerate(self._all)}
+        self._layers = [_stretch([places[p] for p in layer]) for layer in self._training.layers.values()]
+        self._seen_by = [[places[p] for p in program.leaves] for program, _ in self._validation.programs]
+        self.load()
+        count, several = len(self._examples.programs), len(self._examples)
+        programs = f"{count} program{'s' if count > 1 else ''} for {several:,} example{'s' if several > 1 else ''}"
+        return f"compiled ({self._rule.backend}): {programs}"
+
+    def changed(self, i: int) -> str:
+        """What is not as it was compiled: the i-th example's graph, the penalty's, or the optimiser; "" if all is."""
+        training = self._training
+        if self._optimizer.params != self._params:
+            return "the optimizer has other parameters"
+        try:
+            return self._recordings[0].changed(i, lambda: training.example(i)) or (
+                self._penalty.changed(0, training.the_penalty) if training.penalty else ""
+            )
+        except Exception:
+            return ""  # it is an error of training, if training gets there
+
+    def load(self) -> None:
+        """Take over what model and optimiser hold."""
+        parameters = np.array([p.data for p in self._all])
+        gradient = np.array([p.grad for p in self._all])
+        kept = [np.array(column) for column in zip(*self._optimizer._kept(), strict=True)]
+        self._now = self._told = _Now(parameters, gradient, kept, 0)
+
+    def store(self) -> None:
+        """Tell model and optimiser where training is, all of it or nothing."""
+        parameters, gradient, kept, steps = self._now
+        if self._now is not self._told:
+            state = self._optimizer._state_of(map(np.ndarray.tolist, kept), steps)
+            now, n = _Now(parameters, gradient, kept, 0), len(self._all)
+            assign(
+                [*self._all, *self._all, self._optimizer, self, self],
+                [*repeat("_data", n), *repeat("_grad", n), "_state", "_now", "_told"],
+                [*parameters.tolist(), *gradient.tolist(), state, now, now],
+            )
+
+    def begin(self, drawn: Sequence[Sequence[int]]) -> Callable[[Sequence[int]], tuple[list[float], list[float]]]:
+        """An epoch: returns the step to take with each batch in turn."""
+        self._pieces = self._examples.pieces(drawn)
+        return self._step
+
+    def _step(self, batch: Sequence[int]) -> tuple[list[float], list[float]]:
+        """One update; returns the sum of the losses, and the length of each layer's gradient."""
+        pieces = next(self._pieces)
+        try:
+            with np.errstate(all="ignore"):
+                now, total, lengths = self._moved(pieces, len(batch))
+        except (ArithmeticError, ValueError):  # the eager step tells what and where, or finds nothing wrong
+            (batch,) = batches(batch, len(batch), rng=self._training.later)
+            return self._eagerly(lambda: self._training.step(batch))
+        self._now = now
+        return [total], lengths
+
+    def _moved(self, pieces: list[tuple[Program, Any]], examples: int) -> tuple[_Now, float, list[float]]:
+        parameters, _, kept, steps = self._now
+        total: Any = 0.0
+        gradient: Any = None
+        for program, rows in pieces:
+            program.parameters = parameters
+            loss, part = program.batch(rows, executor=self._executor)
+            total, gradient = total + loss, part if gradient is None else gradient + part
+        objective, gradient = total / examples, gradient / examples
+        if self._penalised:
+            self._penalised.parameters = parameters
+            penalty, part = self._penalised()
+            objective, gradient = objective + penalty, gradient + part
+        lengths = [_length(gradient[layer]) for layer in self._layers]
+        n = len(self._params)
+        if self._training.clip_norm is not None:
+            gradient[:n] *= min(1.0, self._training.clip_norm / (_length(gradient[:n]) + 1e-6))  # clip_grad_norm_
+        for column, numbers in zip(self._table, (parameters, gradient, *kept), strict=True):
+            column[:] = numbers[:n]
+        self._rule.parameters = np.array(self._optimizer._rates(steps + 1))[self._common]
+        moved = self._rule.batch(self._table.T, per_example=True)
+        moved, *kept = map(np.ascontiguousarray, moved if isinstance(moved, tuple) else [moved])
+        if not all(map(math.isfinite, (objective, *lengths, moved @ moved, *[x @ x for x in kept]))):
+            raise ArithmeticError("not finite")
+        if n < len(parameters):
+            moved = np.concatenate([moved, parameters[n:]])
+        return _Now(moved, gradient, kept, steps + 1), total, lengths
+
+    def measure(self) -> float:
+        """The mean loss of the validation examples."""
+        parameters, total = self._now.parameters, 0.0
+        try:
+            for (program, numbers), seen in zip(self._validation.programs, self._seen_by, strict=True):
+                program.parameters = parameters[seen]
+                total += program.batch(numbers.T, executor=self._executor)
+        except (ArithmeticError, ValueError):
+            total = math.nan
+        if math.isfinite(total):
+            return total / len(self._validation)
+        return self._eagerly(self._training.measure)
+
+    def _eagerly(self, work: Callable[[], T]) -> T:
+        self.store()
+        done = work()
+        self.load()
+        history, note = self._training.history, "; eager where a program met what is not finite"
+        history.path = history.path.removesuffix(note) + note
+        return done
+
+
+def _rule(optimizer: Optimizer) -> tuple[Program, list[int]]:
+    """An optimiser's rule as a program with a row per parameter; and which of the rates its parameters are."""
+    rates = [Value(x) for x in optimizer._rates()]
+    row = [Value(x) for x in (optimizer.params[0].data, 0.0, *next(iter(optimizer._kept())))]
+    with recorded(), comparisons() as taken:
+        moved = optimizer._rule(rates, *row)
+    if taken:
+        raise CompileError("the optimizer's rule looks at numbers")
+    program = Graph(*moved).compile(row, [])
+    return program, [rates.index(x) for x in program.leaves]
+
+
+def _stretch(places: list[int]) -> Any:
+    """The places as a slice, where they are consecutive: its numbers need not be copied."""
+    first, end = places[0], places[0] + len(places)
+    return slice(first, end) if places == [*range(first, end)] else places
+
+
+def _length(gradient: Any) -> float:
+    """The Euclidean norm; by ``hypot`` where the squares would overflow or vanish."""
+    length = math.sqrt(gradient @ gradient)
+    return length if 1e-150 < length < 1e150 else math.hypot(*gradient.tolist())
