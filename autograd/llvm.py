@@ -355,30 +355,22 @@ class Writer:
         sums = f.at("%ws", self.sums_at) if lanes > 1 else "%gradient"
         for pointer, count in ((sums, self.sums * width), (f.at("%ws", FLAG * lanes), lanes)):
             f.do(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {8 * count}, i1 false)")
-        last = f.let("sub i64 %n, 1").name
         with f.loop("%n", lanes) as group:
-            with f.loop(lanes) as lane:
-                example = f.let(f"add i64 {group.index}, {lane.index}").name
-                inside = f.let(f"icmp ult i64 {example}, %n").name
-                seed = f.let(f"select i1 {inside}, double 1.0, double 0.0")
-                f.store(seed, f.at("%ws", f.plus(lane.index, SEED * lanes)))
-                # The lanes beyond the last example repeat it, so that they meet no error of their own.
-                nearest = f.let(f"select i1 {inside}, i64 {example}, i64 {last}").name
-                row = f.at("%rows", f.let(f"mul i64 {nearest}, %between_rows").name)
-                to = f.at("%ws", f.plus(lane.index, INPUTS * lanes))
-                if self.inputs:
-                    with f.loop(self.inputs) as column:
-                        x = f.load(f.at(row, f.let(f"mul i64 {column.index}, %between_inputs").name))
-                        f.store(x, f.at(to, column.index, lanes))
+            left = f.let(f"sub i64 %n, {group.index}").name
+            whole = f.let(f"icmp uge i64 {left}, {lanes}").name
+            beside = f.let("icmp eq i64 %between_rows, 1").name  # examples are neighbours, for each input
+            f.choose(
+                f.let(f"and i1 {whole}, {beside}").name,
+                lambda: self._take_vectors(f, group.index),
+                lambda: self._take_numbers(f, group.index),
+            )
             for number in range(parts):
                 f.do(f"call void @part{number}(ptr %ws, ptr %parameters, ptr %constants, ptr {sums})")
-            left = f.let(f"sub i64 %n, {group.index}").name
-            here = f.let(f"call i64 @llvm.umin.i64(i64 {left}, i64 {lanes})").name
-            with f.loop(here) as lane:
-                to = f.at(f.at("%out", group.index), lane.index)
-                for output in range(len(self.lowered.outputs)):
-                    y = f.load(f.at(f.at("%ws", (self.outputs + output) * lanes), lane.index))
-                    f.store(y, f.at(to, f.let(f"mul i64 {output}, %between_outputs").name))
+            f.choose(
+                whole,
+                lambda: self._give(f, group.index, lanes),
+                lambda: self._give_numbers(f, group.index, left),
+            )
         if lanes > 1:
             self._add_up(f, sums)
         bad = f.sum(f.load(f.at("%ws", FLAG * lanes), lanes), lanes)
@@ -394,6 +386,43 @@ class Writer:
         found = f.let(f"fcmp une double {bad.name}, 0.0").name
         f.end(f"i64 {f.let(f'zext i1 {found} to i64').name}")
         self._write_one()
+
+    def _take_vectors(self, f: Function, first: str) -> None:
+        """Copy the inputs of a whole group into the workspace, where those of its examples are side by side."""
+        f.store(1.0, f.at("%ws", SEED * self.lanes), self.lanes)
+        if self.inputs:
+            given, taken = f.at("%rows", first), f.at("%ws", INPUTS * self.lanes)
+            with f.loop(self.inputs) as column:
+                x = f.load(f.at(given, f.let(f"mul i64 {column.index}, %between_inputs").name), self.lanes)
+                f.store(x, f.at(taken, column.index, self.lanes), self.lanes)
+
+    def _take_numbers(self, f: Function, first: str) -> None:
+        """The same for any group, by numbers; lanes beyond the last example repeat it, but count for nothing."""
+        lanes = self.lanes
+        last = f.let("sub i64 %n, 1").name
+        with f.loop(lanes) as lane:
+            example = f.let(f"add i64 {first}, {lane.index}").name
+            inside = f.let(f"icmp ult i64 {example}, %n").name
+            seed = f.let(f"select i1 {inside}, double 1.0, double 0.0")
+            f.store(seed, f.at("%ws", f.plus(lane.index, SEED * lanes)))
+            nearest = f.let(f"select i1 {inside}, i64 {example}, i64 {last}").name
+            row = f.at("%rows", f.let(f"mul i64 {nearest}, %between_rows").name)
+            taken = f.at("%ws", f.plus(lane.index, INPUTS * lanes))
+            if self.inputs:
+                with f.loop(self.inputs) as column:
+                    x = f.load(f.at(row, f.let(f"mul i64 {column.index}, %between_inputs").name))
+                    f.store(x, f.at(taken, column.index, lanes))
+
+    def _give_numbers(self, f: Function, first: str, count: str) -> None:
+        """Copy the outputs of so many examples out of the workspace."""
+        with f.loop(count) as lane:
+            self._give(f, f.let(f"add i64 {first}, {lane.index}").name, 1, lane.index)
+
+    def _give(self, f: Function, example: str, wide: int, lane: str | int = 0) -> None:
+        """Copy outputs out of the workspace: of one example, or of a whole group."""
+        for output in range(len(self.lowered.outputs)):
+            y = f.load(f.at(f.at("%ws", (self.outputs + output) * self.lanes), lane), wide)
+            f.store(y, f.at(f.at("%out", f.let(f"mul i64 {output}, %between_outputs").name), example), wide)
 
     def _add_up(self, f: Function, sums: str) -> None:
         """Add up the lanes of every sum of gradients: as many sums at a time as there are lanes, neighbours first."""

@@ -118,11 +118,11 @@ class Function:
         """The end of the function."""
         self.module.text += [*self.lines, f"ret {result}", "}"]
 
-    def write(self, x: Any) -> str:
+    def write(self, x: Any, lanes: int | None = None) -> str:
         """A register or a number as an operand."""
         if type(x) is Register:
             return x.name
-        return literal(real(x, "machine code"), self.lanes)
+        return literal(real(x, "machine code"), lanes or self.lanes)
 
     def apply(self, op: Operation, operands: Sequence[Any]) -> Any:
         """A row of the table on registers and numbers."""
@@ -151,7 +151,7 @@ class Function:
     def fma(self, x: Any, y: Any, z: Any, lanes: int | None = None) -> Register:
         """x * y + z, rounded once where the machine can."""
         kind, of = vector(lanes or self.lanes), suffix(lanes or self.lanes)
-        a, b, c = [x.name if isinstance(x, Register) else self.write(x) for x in (x, y, z)]
+        a, b, c = [self.write(x, lanes) for x in (x, y, z)]
         return self.let(f"call {kind} @llvm.fmuladd.{of}({kind} {a}, {kind} {b}, {kind} {c})")
 
     def bits(self, instruction: str, x: Register, y: int) -> Register:
@@ -186,7 +186,8 @@ class Function:
 
     def store(self, x: Any, pointer: str, lanes: int | None = None) -> None:
         """Store what :meth:`load` loads."""
-        self.do(f"store {vector(lanes or self.lanes)} {self.write(x)}, ptr {pointer}, align 8")
+        lanes = lanes or self.lanes
+        self.do(f"store {vector(lanes)} {self.write(x, lanes)}, ptr {pointer}, align 8")
 
     def at(self, pointer: str, offset: str | int, lanes: int = 1) -> str:
         """A pointer to so many numbers, or vectors, further on."""
@@ -197,6 +198,21 @@ class Function:
         if isinstance(index, int):
             return index + more
         return self.let(f"add i64 {index}, {more}").name if more else index
+
+    def choose(self, condition: str, then: Callable[[], None], other: Callable[[], None]) -> None:
+        """What is done where a condition holds, and what where it does not."""
+        self._count += 1
+        name = f"choice{self._count}"
+        self.do(f"br i1 {condition}, label %{name}.then, label %{name}.else")
+        for label, body in (("then", then), ("else", other)):
+            self._begin(f"{name}.{label}")
+            body()
+            self.do(f"br label %{name}.end")
+        self._begin(f"{name}.end")
+
+    def _begin(self, block: str) -> None:
+        self.do(f"{block}:")
+        self._block = block
 
     @contextmanager
     def loop(self, stop: str | int, step: int = 1, *carried: str) -> Iterator[Loop]:
@@ -210,8 +226,7 @@ class Function:
         self._count += 1
         head, before = f"loop{self._count}", self._block
         self.do(f"br label %{head}")
-        self.do(f"{head}:")
-        self._block = head
+        self._begin(head)
         place = len(self.lines)
         loop = Loop(f"%{head}.i", [Register(self, f"%{head}.{j}") for j in range(len(carried))])
         self.lines += [""] * (1 + len(carried))  # what the turns hand on is known at the end of the body
@@ -223,8 +238,7 @@ class Function:
             self.lines[place + 1 + j] = f"%{head}.{j} = phi {kind} {handed}"
         again = self.let(f"icmp ult i64 %{head}.n, {stop}")
         self.do(f"br i1 {again.name}, label %{head}, label %{head}.end")
-        self.do(f"{head}.end:")
-        self._block = f"{head}.end"
+        self._begin(f"{head}.end")
 
 
 class Loop:
