@@ -9,7 +9,7 @@ from examples.readme_pictures import deep_loss, neuron, reuse
 from nn import MLP, Adam, binary_cross_entropy_with_logits, fit, initializers, squared_error
 from nn.data import moons, split
 from viz import draw, network, page, save, training_page, why_sort, worksheet
-from viz.plots import activations, decision_boundary, gradient_norms, loss_curve
+from viz.plots import activations, confusion, decision_boundary, gradient_norms, loss_curve
 
 FOLDER = Path("out/pictures")
 _LINKS = '<p><a href="neuron.html">the live page</a>, <a href="film.html">the training film</a></p>'
@@ -94,6 +94,7 @@ def main() -> None:
         "gradient norms": gradient_norms(history).savefig,
         "boundary": decision_boundary(model, data).savefig,
         "activations": activations().savefig,
+        "confusion": confusion([[18, 1, 0], [0, 14, 3], [0, 1, 19]], ["cat", "dog", "fox"]).savefig,
     }
     shown = []
     for name, write in views.items():

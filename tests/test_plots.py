@@ -8,6 +8,7 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib import image
 from matplotlib.axes import Axes
@@ -16,9 +17,10 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from autograd import Value, no_grad, operations, sigmoid
-from nn import MLP, History, data, predict
+from nn import MLP, History, accuracy, data, predict
+from nn import confusion as counted
 from viz.palette import INK, RIBBON
-from viz.plots import Plot, activations, decision_boundary, gradient_norms, loss_curve
+from viz.plots import Plot, activations, confusion, decision_boundary, gradient_norms, loss_curve
 
 NAN, INF = math.nan, math.inf
 CORNERS = [([-1.0, -1.0], 0), ([1.0, 1.0], 1)]
@@ -439,6 +441,140 @@ def test_unknown_activations() -> None:
     for name in ("hypot", "fsum"):
         with pytest.raises(ValueError, match=f"no operation of one operand is called '{name}'"):
             activations(name)
+
+
+# Confusion.
+
+ANIMALS = [[18, 1, 0], [0, 14, 3], [0, 1, 19]]
+
+
+def cells(plot: Plot) -> dict[tuple[float, float], tuple[str, Any]]:
+    """What is written where, by row and column, with its colour behind it."""
+    axes: Any = plot.axes[0]
+    fills = {(p.get_y() + 0.5, p.get_x() + 0.5): p.get_facecolor()[:3] for p in axes.patches}
+    written = {text.get_position()[::-1]: text.get_text() for text in axes.texts[1:]}
+    assert written.keys() <= fills.keys()
+    return {place: (written.get(place, ""), fill) for place, fill in fills.items()}
+
+
+def luminance(colour: Any) -> float:
+    """Of WCAG 2: 0 for black, 1 for white."""
+    linear = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def names(plot: Plot) -> tuple[list[str], list[str]]:
+    """Of the columns and of the rows."""
+    axes = plot.axes[0]
+    across, down = axes.get_xticklabels(), axes.get_yticklabels()
+    return [text.get_text() for text in across], [text.get_text() for text in down]
+
+
+def test_counts_are_where_they_belong() -> None:
+    """Rows from the top down are true classes, columns predicted ones; a zero is left blank."""
+    plot = confusion(ANIMALS, ["cat", "dog", "fox"])
+    (axes,) = plot.axes
+    assert axes.yaxis_inverted()
+    assert not axes.xaxis_inverted()
+    written = {place: text for place, (text, _) in cells(plot).items()}
+    assert written == {(i, j): str(ANIMALS[i][j] or "") for i in range(3) for j in range(3)}
+    assert names(plot) == (["cat", "dog", "fox"], ["cat", "dog", "fox"])
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("true class", "predicted class")
+    assert axes.get_title(loc="left") == "Confusion: accuracy 0.911"  # 51 of 56
+    assert texts(axes)[0] == "5 of 56 are wrong; darker: more often"
+    assert_legible(plot)
+
+
+def test_errors_stand_out() -> None:
+    """The more of them, the darker, and darker than all that is right, in grey as well; counts are read on them."""
+    plot = confusion(ANIMALS)
+    light = {place: luminance(fill) for place, (_, fill) in cells(plot).items()}
+    assert light[1, 2] < light[0, 1] == light[2, 1] < min(light[i, i] for i in range(3)) < light[0, 2] == 1.0
+    for text in plot.axes[0].texts[1:]:
+        j, i = text.get_position()
+        assert (text.get_fontweight() == "bold") == (i != j)
+        assert (light[i, j] + 0.05) / (luminance(text.get_color()) + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(
+    ("matrix", "title", "note"),
+    [
+        ([[3]], "1.000", "0 of 3 are wrong"),
+        ([[0, 4], [0, 0]], "0.000", "4 of 4 are wrong"),
+        ([[2, 1], [1, 2]], "0.667", "2 of 6 are wrong"),
+        ([[7, 0], [1, 0]], "0.875", "1 of 8 is wrong"),
+        ([[51234, 123], [7, 40000]], "0.999", "130 of 91,364 are wrong; darker: more often"),
+    ],
+)
+def test_the_title_has_the_accuracy(matrix: list[list[int]], title: str, note: str) -> None:
+    """And the note how many are wrong; darker means something only where there are two shades."""
+    plot = confusion(matrix)
+    assert plot.axes[0].get_title(loc="left") == f"Confusion: accuracy {title}"
+    assert texts(plot.axes[0])[0] == note
+    assert_legible(plot)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 25])
+@pytest.mark.parametrize("name", ["{}", "versicolor {}", "between $5 and ${}", "a class with quite a long name {}"])
+def test_names_do_not_touch(n: int, name: str) -> None:
+    """Long ones are slanted below their columns, and a dollar is a dollar."""
+    classes = [name.format(i) for i in range(n)]
+    plot = confusion([[9999 if i == j else (i * j) % 3 for j in range(n)] for i in range(n)], classes)
+    plot.draw_without_rendering()
+    axes: Any = plot.axes[0]
+    across, down = axes.get_xticklabels(), axes.get_yticklabels()
+    assert names(plot) == (classes, classes)
+    boxes = [text.get_window_extent() for text in (*down, axes.yaxis.label)]
+    if across[0].get_rotation() == 0.0:
+        boxes += [text.get_window_extent() for text in (*across, axes.xaxis.label)]
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for text in (*across, *down, axes.xaxis.label, axes.yaxis.label):
+        box = text.get_window_extent()
+        assert plot.bbox.x0 <= box.x0 < box.x1 <= plot.bbox.x1
+        assert plot.bbox.y0 <= box.y0 < box.y1 <= plot.bbox.y1
+    side = axes.transData.transform((1.0, 0.0))[0] - axes.transData.transform((0.0, 0.0))[0]
+    for text in axes.texts[1:]:
+        assert Text.get_window_extent(text).width < side
+    assert not any(text.get_parse_math() for text in (*across, *down))
+    assert_legible(plot)
+
+
+def test_a_model_is_confused_as_it_is_accurate() -> None:
+    """The matrix of ``nn.confusion``, or an array of NumPy."""
+    flowers = data.blobs(40, centers=4, std=1.0, seed=1)
+    model = MLP(2, [4], seed=0)
+    matrix = counted(model, flowers, classes=4)
+    plot = confusion(matrix)
+    assert plot.axes[0].get_title(loc="left") == f"Confusion: accuracy {accuracy(model, flowers):.3f}"
+    assert cells(confusion(np.array(matrix))) == cells(plot)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        ([[1, 2, 3], [4, 5, 6]], "square matrix, but of its 2 rows, row 0 has 3 counts"),
+        ([[1, 2], [3]], "square matrix, but of its 2 rows, row 1 has 1 counts"),
+        ([], "at least one example"),
+        ([[0, 0], [0, 0]], "at least one example"),
+        ([[1, -2], [0, 3]], "row 0, column 1 is not 0, 1, 2, …: -2"),
+        ([[1, 2], [0.5, 3]], "row 1, column 0 is not 0, 1, 2, …: 0.5"),
+        ([[NAN]], "row 0, column 0 is not 0, 1, 2, …: nan"),
+        ([[INF]], "row 0, column 0 is not 0, 1, 2, …: inf"),
+        ([["7"]], "row 0, column 0 is not 0, 1, 2, …: '7'"),
+        ([[None]], "row 0, column 0 is not 0, 1, 2, …: None"),
+    ],
+)
+def test_what_is_not_a_confusion_matrix(matrix: Any, message: str) -> None:
+    """It is said where."""
+    with pytest.raises(ValueError, match=message):
+        confusion(matrix)
+
+
+def test_a_name_for_each_class() -> None:
+    """No more, no less."""
+    with pytest.raises(ValueError, match=r"a name for each of the 2 classes, not 3: \['a', 'b', 'c'\]"):
+        confusion([[1, 0], [0, 1]], ["a", "b", "c"])
 
 
 # The figures themselves.

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import gzip
 import io
 import os
 import re
@@ -16,7 +17,7 @@ import pytest
 import autograd
 import nn
 import viz
-from examples import readme_pictures
+from examples import digits, readme_pictures
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"autograd": autograd, "nn": nn, "viz": viz}
@@ -142,22 +143,27 @@ def test_import_needs_the_standard_library_only() -> None:
     assert loaded - sys.stdlib_module_names == {"autograd"}
 
 
-def test_the_demo(tmp_path: Path) -> None:
-    """The main job on the real data: accuracy, picture, derivation, and the check of its number."""
+def run_example(name: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """A copy of an example, run as a script; what it writes is in the folder ``out``."""
     for part in ("examples", "autograd", "nn", "viz"):
         (tmp_path / part).symlink_to(ROOT / part)
     example = tmp_path / "demo"
     example.mkdir()
-    (example / "iris.py").write_text((ROOT / "examples" / "iris.py").read_text(encoding="utf-8"), encoding="utf-8")
+    (example / name).write_text((ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8")
     (example / "data").symlink_to(ROOT / "examples" / "data")
-    done = subprocess.run(
-        [sys.executable, "demo/iris.py"],
+    return subprocess.run(
+        [sys.executable, f"demo/{name}"],
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONUTF8": "1"},
     )
+
+
+def test_the_demo(tmp_path: Path) -> None:
+    """The main job on the real data: accuracy, picture, derivation, and the check of its number."""
+    done = run_example("iris.py", tmp_path)
     assert "150 flowers" in done.stdout
     accuracies = [float(x) for x in re.findall(r"test accuracy ([\d.]+)", done.stdout)]
     mean = re.search(r"mean of 5: ([\d.]+)", done.stdout)
@@ -174,6 +180,38 @@ def test_the_demo(tmp_path: Path) -> None:
     assert derivation.strip() in done.stdout
     shown = derivation.strip().rsplit("= ", 1)[1].replace("−", "-")
     assert float(shown) == pytest.approx(float(check[1]), rel=1e-3)
+
+
+def test_the_digits(tmp_path: Path) -> None:
+    """Compiled training on real images: accuracy, what was misread, and the pictures of it."""
+    done = run_example("digits.py", tmp_path)
+    assert "1,150 to train on, 288 to validate, 359 to test" in done.stdout
+    assert "compiled (llvm)" in done.stdout
+    share, misread = (re.search(text, done.stdout) for text in (r"test accuracy ([\d.]+)", r"of the (\d+) misread"))
+    assert share is not None
+    assert misread is not None
+    assert float(share[1]) >= 0.95
+    assert float(share[1]) == pytest.approx(1.0 - int(misread[1]) / 359, abs=1e-3)
+    assert "epoch 30 of 30: loss" in done.stderr
+    for name in ("out/digits-confusion.png", "out/digits-misread.png"):
+        assert name in done.stdout
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_digits_are_parted_once() -> None:
+    """Each image is in one part, as it was, in the ink of 0 to 1."""
+    parts = digits.digits()
+    with gzip.open(ROOT / "examples" / "data" / "digits.csv.gz", "rt", encoding="utf-8") as file:
+        lines = sorted(file.read().split())
+    assert sorted(",".join(f"{16 * x:.0f}" for x in (*image, y / 16)) for part in parts for image, y in part) == lines
+    assert {y for _, y in parts[2]} == set(range(10))
+
+
+def test_digits_tell_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is run that would take an hour."""
+    monkeypatch.setattr(digits, "find_spec", lambda name: None if name == "llvmlite" else name)
+    with pytest.raises(SystemExit, match=r"this example needs llvmlite: pip install 'gradgraph\[fast,plot\]'"):
+        digits.main()
 
 
 def test_the_pictures_of_the_readme_are_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from autograd.context import recorded
 from autograd.operations import Operation, table
 from viz.boundary import COLOURS, HUGE, around, evenly, finite, lead_of_each
-from viz.palette import HAIRLINE, INK, MUTED, PAPER, RIBBON, STROKE
+from viz.palette import FILL, HAIRLINE, INK, MUTED, PAPER, RIBBON, STROKE
 from viz.text import number
 
 try:
@@ -25,6 +25,7 @@ try:
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
+    from matplotlib.patches import Rectangle
     from matplotlib.ticker import MaxNLocator, NullFormatter
 except ModuleNotFoundError:
     raise ImportError("viz.plots needs matplotlib: pip install 'gradgraph[plot]'") from None
@@ -207,6 +208,69 @@ def decision_boundary(
     axes.set_xlabel("x₁", **_NOTE)
     axes.set_ylabel("x₂", rotation=0.0, **_NOTE)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=13.0, labelcolor=INK)
+    return plot
+
+
+def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str] | None = None) -> Plot:
+    """How many examples of each class were taken for each: what is wrong stands out, what is right does not.
+
+    Args:
+        matrix: the counts, such as ``nn.confusion`` finds: a row for each true class, a column for each
+            predicted one.
+        names: of the classes; their numbers if left out.
+
+    Returns:
+        The plot; ``savefig`` writes it to a file.
+
+    Raises:
+        ValueError: if the matrix is not square or empty of examples, a count is not 0, 1, 2, …, or there
+            is not a name for each class.
+
+    >>> plot = confusion([[3, 1], [0, 4]], ["cat", "dog"])
+    >>> plot.axes[0].get_title(loc="left"), [text.get_text() for text in plot.axes[0].texts]
+    ('Confusion: accuracy 0.875', ['1 of 8 is wrong', '3', '1', '4'])
+    """
+    rows = [list(row) for row in matrix]
+    n = len(rows)
+    for i, row in enumerate(rows):
+        if len(row) != n:
+            raise ValueError(f"confusion needs a square matrix, but of its {n} rows, row {i} has {len(row)} counts")
+        for j, count in enumerate(row):
+            if not isinstance(count, Real) or count < 0 or count % 1:
+                raise ValueError(f"the count in row {i}, column {j} is not 0, 1, 2, …: {count!r}")
+    counts = {(i, j): int(rows[i][j]) for i in range(n) for j in range(n)}
+    total = sum(counts.values())
+    if not total:
+        raise ValueError("confusion needs at least one example")
+    if names is not None and len(names) != n:
+        raise ValueError(f"confusion needs a name for each of the {n} classes, not {len(names)}: {list(names)!r}")
+    labels = [*map(str, range(n) if names is None else names)]
+    errors = [count for (i, j), count in counts.items() if i != j and count]
+    wrong, worst = sum(errors), max(errors, default=0)
+
+    # In inches: a square with room for the longest count in each cell, and for the longest name beside it.
+    side = max(3.8, n * max(0.55, 0.13 * len(str(max(counts.values())))))
+    longest = 0.1 * max(map(len, labels))
+    slanted = longest > 0.9 * side / n
+    plot = Plot(side + 1.2 + longest, side + 1.9 + 0.7 * longest * slanted)
+    note = f"{wrong:,} of {total:,} {'is' if wrong == 1 else 'are'} wrong"
+    note += "; darker: more often" if worst > min(errors, default=0) else ""
+    axes = _dressed(plot.add_subplot(), f"Confusion: accuracy {1.0 - wrong / total:.3f}", note, lines=1)
+    tints = _mixed(PAPER, RIBBON[-1])
+    for (i, j), count in counts.items():
+        fill = FILL["input"] if i == j else tints(0.25 + 0.45 * count / worst) if count else PAPER
+        axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1.0, 1.0, facecolor=fill, edgecolor=HAIRLINE))
+        if count:
+            style = _NOTE if i == j else {**_TEXT, "fontweight": "bold"}
+            axes.text(j, i, str(count), ha="center", va="center", **style)
+    axes.set(xlim=(-0.5, n - 0.5), ylim=(n - 0.5, -0.5), aspect="equal")
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    slant: dict[str, Any] = {"rotation": 45.0, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+    axes.set_xticks(range(n), labels, parse_math=False, **slant)
+    axes.set_yticks(range(n), labels, parse_math=False)
+    axes.set_xlabel("predicted class", **_NOTE)
+    axes.set_ylabel("true class", **_NOTE)
     return plot
 
 
