@@ -29,8 +29,8 @@ class _Now(NamedTuple):
 
     parameters: Any
     gradient: Any
-    #: What the optimiser keeps, an array for each number per parameter.
-    kept: Sequence[Any]
+    #: What the optimiser moves and keeps, a column per parameter: its number, and what is kept for it.
+    moved: Any
     #: How many steps there were since the optimiser was told.
     steps: int
 
@@ -95,15 +95,15 @@ class Compiled:
         """Take over what model and optimiser hold."""
         parameters = np.array([p.data for p in self._all])
         gradient = np.array([p.grad for p in self._all])
-        kept = [np.array(column) for column in zip(*self._optimizer._kept(), strict=True)]
-        self._now = self._told = _Now(parameters, gradient, kept, 0)
+        moved = [parameters[: len(self._params)], *zip(*self._optimizer._kept(), strict=True)]
+        self._now = self._told = _Now(parameters, gradient, np.array(moved), 0)
 
     def store(self) -> None:
         """Tell model and optimiser where training is, all of it or nothing."""
-        parameters, gradient, kept, steps = self._now
+        parameters, gradient, moved, steps = self._now
         if self._now is not self._told:
-            state = self._optimizer._state_of(map(np.ndarray.tolist, kept), steps)
-            now, n = _Now(parameters, gradient, kept, 0), len(self._all)
+            state = self._optimizer._state_of(moved[1:].tolist(), steps)
+            now, n = _Now(parameters, gradient, moved, 0), len(self._all)
             assign(
                 [*self._all, *self._all, self._optimizer, self, self],
                 [*repeat("_data", n), *repeat("_grad", n), "_state", "_now", "_told"],
@@ -128,7 +128,7 @@ class Compiled:
         return [total], lengths
 
     def _moved(self, pieces: list[tuple[Program, Any]], examples: int) -> tuple[_Now, float, list[float]]:
-        parameters, _, kept, steps = self._now
+        parameters, _, moved, steps = self._now
         total: Any = 0.0
         gradient: Any = None
         for program, rows in pieces:
@@ -144,16 +144,13 @@ class Compiled:
         n = len(self._params)
         if self._training.clip_norm is not None:
             gradient[:n] *= min(1.0, self._training.clip_norm / (_length(gradient[:n]) + 1e-6))  # clip_grad_norm_
-        for column, numbers in zip(self._table, (parameters, gradient, *kept), strict=True):
-            column[:] = numbers[:n]
-        self._rule.parameters = np.array(self._optimizer._rates(steps + 1))[self._common]
-        moved = self._rule.batch(self._table.T, per_example=True)
-        moved, *kept = map(np.ascontiguousarray, moved if isinstance(moved, tuple) else [moved])
-        if not all(map(math.isfinite, (objective, *lengths, moved @ moved, *[x @ x for x in kept]))):
+        self._table[:-1], self._table[-1] = moved, gradient[:n]
+        rates = self._optimizer._rates(steps + 1)
+        moved, _ = self._rule._part(np.array([rates[i] for i in self._common]), self._table.T, 0, True)
+        if not all(map(math.isfinite, (objective, *lengths, np.vdot(moved, moved)))):
             raise ArithmeticError("not finite")
-        if n < len(parameters):
-            moved = np.concatenate([moved, parameters[n:]])
-        return _Now(moved, gradient, kept, steps + 1), total, lengths
+        parameters = moved[0] if n == len(parameters) else np.concatenate([moved[0], parameters[n:]])
+        return _Now(parameters, gradient, moved, steps + 1), total, lengths
 
     def measure(self) -> float:
         """The mean loss of the validation examples."""
@@ -180,9 +177,9 @@ class Compiled:
 def _rule(optimizer: Optimizer) -> tuple[Program, list[int]]:
     """An optimiser's rule as a program with a row per parameter; and which of the rates its parameters are."""
     rates = [Value(x) for x in optimizer._rates()]
-    row = [Value(x) for x in (optimizer.params[0].data, 0.0, *next(iter(optimizer._kept())))]
+    p, *kept, g = row = [Value(x) for x in (optimizer.params[0].data, *next(iter(optimizer._kept())), 0.0)]
     with recorded(), comparisons() as taken:
-        moved = optimizer._rule(rates, *row)
+        moved = optimizer._rule(rates, p, g, *kept)
     if taken:
         raise CompileError("the optimizer's rule looks at numbers")
     program = Graph(*moved).compile(row, [])
