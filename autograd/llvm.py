@@ -5,13 +5,13 @@ more than linear time); what one of them computes and another reads goes through
 become loops over slices of the parameters.  A *driver* runs all of it over the examples of a batch, as
 many at a time as there are lanes, and adds up the gradients.
 
-The workspace has numbered slots, each as wide as the lanes; with several lanes, the sums of the
-gradients follow, each as wide as a register of the machine.
+The workspace has numbered slots, each as wide as the lanes; sums over the examples follow.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from autograd.tape import Layer, Lowered, Term
 #: Instructions of the tape to a function.
 PART = 1000
 SEED, FLAG, INPUTS = 0, 1, 2
-POINTERS = "ptr noalias %ws, ptr noalias %parameters, ptr noalias %constants, ptr noalias %sums"
+POINTERS = "ptr noalias %ws, ptr noalias %parameters, ptr noalias %constants, ptr noalias %gradient"
 
 
 class Target(NamedTuple):
@@ -40,12 +40,13 @@ class Target(NamedTuple):
 
 
 class Slots(NamedTuple):
-    """Where the vectors of a layer begin in the workspace."""
+    """Where the vectors of a layer begin in the workspace: q, z, g, dq, and q for each example by itself."""
 
     column: int
     products: int
     adjoints: int
     pulled: int
+    turned: int
 
 
 class Writer:
@@ -54,8 +55,8 @@ class Writer:
     Args:
         lowered: the tape.
         inputs: the number of inputs.
-        places: for each of ``wrt``, which sum its gradient is added to.
-        sums: the number of sums; the first belong to the parameters, in their order.
+        places: for each of ``wrt``, its place in the gradient.
+        size: that of the gradient; the first places belong to the parameters, in their order.
         target: the lanes and the machine.
 
     Attributes:
@@ -63,10 +64,9 @@ class Writer:
         workspace: its size in doubles.
     """
 
-    def __init__(self, lowered: Lowered, inputs: int, places: Sequence[int], sums: int, target: Target) -> None:
-        self.lowered, self.inputs, self.sums, self.target = lowered, inputs, sums, target
+    def __init__(self, lowered: Lowered, inputs: int, places: Sequence[int], size: int, target: Target) -> None:
+        self.lowered, self.inputs, self.size, self.target = lowered, inputs, size, target
         self.lanes = target.lanes
-        self.sum_width = target.width if self.lanes > 1 else 1
         self.module = Module()
         self.slots = INPUTS + inputs
         self.outputs = self._reserve(len(lowered.outputs))
@@ -83,10 +83,12 @@ class Writer:
         terms = self._live()
         parts = [terms[i : i + PART] for i in range(0, len(terms), PART)] or [[]]
         self._hand_over(parts)
+        # With several lanes, what is added to the gradient is summed lane by lane, and over the lanes in the end.
+        self.sums = {place: i for i, place in enumerate(dict.fromkeys(itertools.chain(*self.added.values())))}
+        self.sums_at = self.slots * self.lanes
+        self.workspace = self.sums_at + (len(self.sums) * target.width if self.lanes > 1 else 0)
         for number, part in enumerate(parts):
             self._write_part(number, part, last=number == len(parts) - 1)
-        self.sums_at = self.slots * self.lanes
-        self.workspace = self.sums_at + (sums * self.sum_width if self.lanes > 1 else 0)
         self._write_driver(len(parts))
         self.text = str(self.module)
 
@@ -109,7 +111,8 @@ class Writer:
             for j, x in enumerate(layer.elements):
                 if x.op is not None:
                     self._store(x, column + j)
-        slots = Slots(column, self._reserve(m), self._reserve(m), self._reserve(n if layer.pulled_back else 0))
+        pulled, turned = (n if layer.pulled_back else 0), (n if layer.wanted and self.lanes > 1 else 0)
+        slots = Slots(column, *map(self._reserve, (m, m, pulled, turned)))
         for row, g in layer.adjoints.items():
             if g.op is not None:
                 self._store(g, slots.adjoints + row)
@@ -192,9 +195,13 @@ class Writer:
         return f.load(f.at("%ws", slot, self.lanes))
 
     def _add(self, f: Function, x: Any, place: int) -> None:
-        """Add to a sum of gradients, all lanes of which are added up in the end."""
-        width = self.sum_width
-        pointer = f.at("%sums", place, width)
+        """Add to the gradient."""
+        if self.lanes == 1:
+            pointer = f.at("%gradient", place)
+            f.store(f.apply(ops.add, (f.load(pointer), x)), pointer)
+            return
+        width = self.target.width
+        pointer = f.at("%ws", self.sums_at + self.sums[place] * width)
         total = f.load(pointer, width)
         for first in range(0, self.lanes, width):
             piece = f.write(x)
@@ -223,14 +230,18 @@ class Writer:
         if kind == "backward":
             f.do(f"call void @{self._product(layer, pulled=True)}(ptr %ws, ptr %parameters)")
         if layer.wanted:
-            f.do(f"call void @{self._outer(layer)}(ptr %ws, ptr %sums)")
+            f.do(f"call void @{self._outer(layer)}(ptr %ws, ptr %gradient)")
 
     def _start(self, f: Function, layer: Layer, row: str | int) -> Register:
         """The number of a row's first parameter."""
-        name = f"@starts{list(self.layers).index(layer)}"
-        table = f"{name} = private constant [{len(layer.starts)} x i64] [{', '.join(f'i64 {x}' for x in layer.starts)}]"
-        self.module.write_once(name, table)
-        return f.let(f"load i64, ptr {f.at(name, row)}")
+        starts = self._table(f"@starts{list(self.layers).index(layer)}", layer.starts)
+        return f.let(f"load i64, ptr {f.at(starts, row)}")
+
+    def _table(self, name: str, numbers: Sequence[int]) -> str:
+        """Integers that loops look up."""
+        written = ", ".join(f"i64 {x}" for x in numbers)
+        self.module.write_once(name, f"{name} = private constant [{len(numbers)} x i64] [{written}]")
+        return name
 
     def _function(self, kind: str, layer: Layer, pointers: str) -> tuple[Function, str]:
         name = f"{kind}{list(self.layers).index(layer)}"
@@ -305,55 +316,76 @@ class Writer:
             body(whole, (results - whole) // width)
 
     def _outer(self, layer: Layer) -> str:
-        """dW = g qᵀ, added to the sums."""
-        f, name = self._function("outer", layer, "%sums")
-        slots, lanes, width = self.layers[layer], self.lanes, self.target.width
-        n = len(layer.column)
+        """dW = g qᵀ, added to the gradient: along the rows, whose parameters are side by side, and over the lanes."""
+        f, name = self._function("outer", layer, "%gradient")
+        slots, lanes, width, n = self.layers[layer], self.lanes, self.target.width, len(layer.column)
         column, adjoints = f.at("%ws", slots.column, lanes), f.at("%ws", slots.adjoints, lanes)
-        pieces = range(0, lanes, self.sum_width)
+        turned = column if lanes == 1 else self._turned(f, column, f.at("%ws", slots.turned, lanes), n)
 
         def several(first: str | int, count: int) -> None:
-            rows = [f.at("%sums", self._start(f, layer, f.plus(first, r)).name, self.sum_width) for r in range(count)]
-            each = [f.at(f.at(adjoints, first, lanes), r, lanes) for r in range(count)]
+            rows = [f.at("%gradient", self._start(f, layer, f.plus(first, r)).name) for r in range(count)]
+            gs = [f.at(f.at(adjoints, first, lanes), r, lanes) for r in range(count)]
 
-            def add(k: str | int, wide: int, gs: Sequence[Sequence[Register]]) -> None:
-                qs = [f.load(f.at(f.at(column, k, lanes), piece), wide) for piece in pieces]
-                for row, g in zip(rows, gs, strict=True):
-                    pointer = f.at(row, k, self.sum_width)
-                    total = f.load(pointer, wide)
-                    for x, y in zip(g, qs, strict=True):
-                        total = f.fma(x, y, total, wide)
-                    f.store(total, pointer, wide)
+            def stretch(k: str | int, pieces: int, wide: int) -> None:
+                """A few registers along each of the rows."""
+                places = [f.at(f.at(row, k), j * wide) for row in rows for j in range(pieces)]
 
-            if lanes > 1:
-                gs = [[f.load(f.at(g, piece), width) for piece in pieces] for g in each]
-                with f.loop(n) as loop:
-                    add(loop.index, width, gs)
-                return
-            whole = n // width * width
-            if whole:
-                gs = [[f.broadcast(g, width)] for g in each]
-                with f.loop(whole, width) as loop:
-                    add(loop.index, width, gs)
-            gs = [[f.load(g, 1)] for g in each]
-            for k in range(whole, n):
-                add(k, 1, gs)
+                def added(lane: str | int, sums: Sequence[Any]) -> list[Any]:
+                    q = f.at(f.at(turned, f.times(lane, n)), k)
+                    qs = [f.load(f.at(q, j * wide), wide) for j in range(pieces)]
+                    each = [f.broadcast(f.at(g, lane), wide) for g in gs]
+                    terms = [(g, q) for g in each for q in qs]
+                    return [f.fma(g, q, total, wide) for (g, q), total in zip(terms, sums, strict=True)]
+
+                if lanes == 1:
+                    sums = added(0, [f.load(place, wide) for place in places])
+                else:
+                    with f.loop(lanes, 1, *[vector(wide)] * len(places)) as loop:
+                        loop.values = added(loop.index, loop.values)
+                    pairs = zip(places, loop.values, strict=True)
+                    sums = [f.let(f"fadd {vector(wide)} {f.load(at, wide).name}, {x.name}") for at, x in pairs]
+                for place, total in zip(places, sums, strict=True):
+                    f.store(total, place, wide)
+
+            done = n // width * width
+            self._tiled(f, done, width, functools.partial(stretch, wide=width))
+            while done < n:
+                wide = 1 << (n - done).bit_length() - 1
+                stretch(done, 1, wide)
+                done += wide
 
         self._tiled(f, len(layer.starts), 1, several)
         f.end()
         return name
 
+    def _turned(self, f: Function, column: str, to: str, n: int) -> str:
+        """A copy of a vector in which its numbers for one example are side by side, made in squares."""
+        lanes, width = self.lanes, self.target.width
+        whole = n // width * width
+        if whole:
+            with f.loop(whole, width) as square:
+                for lane in range(0, lanes, width):
+                    source = f.at(f.at(column, square.index, lanes), lane)
+                    rows = [f.load(f.at(source, j * lanes), width) for j in range(width)]
+                    for j, row in enumerate(f.transposed(rows)):
+                        f.store(row, f.at(f.at(to, (lane + j) * n), square.index), width)
+        if n > whole:
+            with f.loop(lanes) as each:
+                for k in range(whole, n):
+                    x = f.load(f.at(f.at(column, k * lanes), each.index), 1)
+                    f.store(x, f.at(f.at(to, f.times(each.index, n)), k), 1)
+        return to
+
     # The driver.
 
     def _write_driver(self, parts: int) -> None:
-        lanes, width = self.lanes, self.sum_width
-        pointers = "ptr noalias %ws, ptr noalias %parameters, ptr noalias %constants, ptr noalias %gradient"
+        lanes = self.lanes
         batch = (
             "ptr noalias %rows, i64 %between_rows, i64 %between_inputs, i64 %n, ptr noalias %out, i64 %between_outputs"
         )
-        f = Function(self.module, f"i64 @batch({batch}, {pointers})", 1)
-        sums = f.at("%ws", self.sums_at) if lanes > 1 else "%gradient"
-        for pointer, count in ((sums, self.sums * width), (f.at("%ws", FLAG * lanes), lanes)):
+        f = Function(self.module, f"i64 @batch({batch}, {POINTERS})", 1)
+        sums = f.at("%ws", self.sums_at), self.workspace - self.sums_at
+        for pointer, count in (("%gradient", self.size), sums, (f.at("%ws", FLAG * lanes), lanes)):
             f.do(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {8 * count}, i1 false)")
         with f.loop("%n", lanes) as group:
             left = f.let(f"sub i64 %n, {group.index}").name
@@ -365,17 +397,17 @@ class Writer:
                 lambda: self._take_numbers(f, group.index),
             )
             for number in range(parts):
-                f.do(f"call void @part{number}(ptr %ws, ptr %parameters, ptr %constants, ptr {sums})")
+                f.do(f"call void @part{number}(ptr %ws, ptr %parameters, ptr %constants, ptr %gradient)")
             f.choose(
                 whole,
                 lambda: self._give(f, group.index, lanes),
                 lambda: self._give_numbers(f, group.index, left),
             )
         if lanes > 1:
-            self._add_up(f, sums)
+            self._add_up(f)
         bad = f.sum(f.load(f.at("%ws", FLAG * lanes), lanes), lanes)
         step = 4 * self.target.width
-        for wide, first, stop in ((step, 0, self.sums // step * step), (1, self.sums // step * step, self.sums)):
+        for wide, first, stop in ((step, 0, self.size // step * step), (1, self.size // step * step, self.size)):
             if stop > first:
                 begin = f.at("%gradient", first)
                 with f.loop(stop - first, wide, vector(wide)) as each:
@@ -424,21 +456,15 @@ class Writer:
             y = f.load(f.at(f.at("%ws", (self.outputs + output) * self.lanes), lane), wide)
             f.store(y, f.at(f.at("%out", f.let(f"mul i64 {output}, %between_outputs").name), example), wide)
 
-    def _add_up(self, f: Function, sums: str) -> None:
-        """Add up the lanes of every sum of gradients: as many sums at a time as there are lanes, neighbours first."""
-        width = self.sum_width
-        whole = self.sums // width * width
-        if whole:
-            with f.loop(whole, width) as each:
-                count = width * width
-                x = f.load(f.at(sums, each.index, width), count)
-                while count > width:
-                    count //= 2
-                    even, odd = (f.pick(x, range(start, 2 * count, 2), 2 * count) for start in (0, 1))
-                    x = f.let(f"fadd {vector(count)} {even.name}, {odd.name}")
-                f.store(x, f.at("%gradient", each.index), width)
-        for j in range(whole, self.sums):
-            f.store(f.sum(f.load(f.at(sums, j, width), width), width), f.at("%gradient", j))
+    def _add_up(self, f: Function) -> None:
+        """Add the sums of all lanes to the gradient."""
+        if self.sums:
+            width, sums = self.target.width, f.at("%ws", self.sums_at)
+            places = self._table("@places", list(self.sums))
+            with f.loop(len(self.sums)) as each:
+                total = f.sum(f.load(f.at(sums, each.index, width), width), width)
+                pointer = f.at("%gradient", f.let(f"load i64, ptr {f.at(places, each.index)}").name)
+                f.store(f.load(pointer) + total, pointer)
 
     def _write_one(self) -> None:
         """One example, in a frame: pointers to parameters, constants and workspace, then inputs, outputs, gradient."""

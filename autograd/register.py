@@ -163,6 +163,18 @@ class Function:
         kind, numbers = vector(lanes), ", ".join(f"i32 {j}" for j in places)
         return self.let(f"shufflevector {kind} {x.name}, {kind} poison, <{len(places)} x i32> <{numbers}>")
 
+    def transposed(self, rows: Sequence[Register]) -> list[Register]:
+        """As many registers as each has numbers, with rows for columns: blocks of 1, 2, 4 … change places."""
+        rows, n = list(rows), len(rows)
+        for size in [1 << j for j in range(n.bit_length() - 1)]:
+            low = [j - size + n if j & size else j for j in range(n)]
+            for i in [i for i in range(n) if not i & size]:
+                pair = f"{vector(n)} {rows[i].name}, {vector(n)} {rows[i + size].name}"
+                for k, places in ((i, low), (i + size, [j + size for j in low])):
+                    mask = ", ".join(f"i32 {j}" for j in places)
+                    rows[k] = self.let(f"shufflevector {pair}, <{n} x i32> <{mask}>")
+        return rows
+
     def sum(self, x: Register, lanes: int) -> Register:
         """The sum of the numbers in a register, by halves."""
         if lanes == 1:
@@ -198,6 +210,10 @@ class Function:
         if isinstance(index, int):
             return index + more
         return self.let(f"add i64 {index}, {more}").name if more else index
+
+    def times(self, index: str | int, factor: int) -> str | int:
+        """An index times a number."""
+        return index * factor if isinstance(index, int) else self.let(f"mul i64 {index}, {factor}").name
 
     def choose(self, condition: str, then: Callable[[], None], other: Callable[[], None]) -> None:
         """What is done where a condition holds, and what where it does not."""

@@ -377,9 +377,9 @@ def steps() -> Part:
     order = list(range(n))
     Random("0/0").shuffle(order)  # as nn.fit does in its first epoch
     problem = digits() | {"size": size, "order": order}
-    ours, fitted = Row("ours", "ours", "step"), Row("ours, by nn.fit", "ours", "fitted_step")
+    ours, by_hand = Row("ours, nn.fit", "ours", "fitted_step"), Row("ours, NumPy's Adam", "ours", "step")
     others, fused = list(matrices("step")), Row("PyTorch, fused Adam", "torch", "fused_step")
-    rows = [ours, fitted, *others, fused, *in_two_threads(others)]
+    rows = [ours, by_hand, *others, fused, *in_two_threads(others)]
     title = "Digits 64-32-10, mini-batches of 32, Adam: a training step"
     part = compete(title, problem, rows, per=math.ceil(n / size))
     part.targets = [
