@@ -5,8 +5,10 @@
 >>> o = (x * w + b).tanh()
 >>> o.label = "o"
 >>> graph = Graph(o)
->>> code = Source(graph.roots, graph.nodes, [x], [w, b], [w, b], {}, name=graph.name)
+>>> code = Source(graph.roots, graph.nodes, [x], [w, b], [w, b], {})
 >>> print(code.text)
+from math import tanh
+<BLANKLINE>
 def program(inputs, parameters):
     [x] = inputs
     [w, b] = parameters

@@ -395,7 +395,7 @@ def test_a_deep_program_is_pickled() -> None:
 
 
 def define_cube() -> Operation:
-    return Operation("cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
+    return Operation("cubed", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -405,19 +405,19 @@ def test_rows_of_a_user_must_be_defined_where_they_are_run(executors: dict[str, 
     try:
         parts = Graph(define_cube()(w * x)).compile([x])
     finally:
-        cube = table.pop("cube")
+        cube = table.pop("cubed")
     rows = np.linspace(0.0, 1.0, 30).reshape(30, 1)
     with pytest.raises(TypeError, match="another row of that name has replaced it"):
         parts.batch(rows, executor=executors["processes"])
-    table["cube"] = cube
+    table["cubed"] = cube
     try:
         for name in ("processes", "dask"):
-            with pytest.raises(LookupError, match="operation 'cube' is not defined here: define it before unpickling"):
+            with pytest.raises(LookupError, match="operation 'cubed' is not defined here: define it before unpickling"):
                 parts.batch(rows, executor=executors[name])
         client.run(define_cube)
         loss, grads = parts.batch(rows, executor=executors["dask"])
     finally:
-        del table["cube"]
+        del table["cubed"]
     assert loss == pytest.approx(((2.0 * rows) ** 3).sum(), rel=1e-12)
     assert grads == pytest.approx([(3.0 * 4.0 * rows**3).sum()], rel=1e-12)
     assert executors["processes"].submit(os.getpid).result() != os.getpid()

@@ -299,7 +299,7 @@ def test_identifiers(label: str) -> None:
     assert statement.targets[0].id in (name, "x")
 
 
-@pytest.mark.parametrize("name", ["inf", "grad_x", "memory", "lambda", "v3", "x", "ﬁ", "cube"])
+@pytest.mark.parametrize("name", ["inf", "grad_x", "memory", "lambda", "v3", "x", "ﬁ", "cubed"])
 def test_rows_of_a_user(name: str) -> None:
     """Under their name, if it is free; their results are made floats; in a block, one element after the other."""
     try:
