@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, Unpack
 
-from autograd import Value, exp, logsumexp, name_scope, sumprod
+from autograd import Constant, Value, exp, logsumexp, name_scope, sumprod
 from autograd.operations import real, table
 from nn import initializers
 from nn.checks import nearest, whole
@@ -224,6 +224,8 @@ class Layer(Module):
 
     def __call__(self, x: Sequence[Value | float]) -> list[Value]:
         """The outputs for one example, a list even of a single one."""
+        if isinstance(x, (list, tuple)) and all(isinstance(v, (Value, float, int)) for v in x):
+            x = [v if isinstance(v, Value) else Constant(v) for v in x]  # one for all neurons
         if self.activation != "softmax":
             return [neuron(x) for neuron in self.neurons]
         a = []

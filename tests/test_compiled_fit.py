@@ -708,7 +708,7 @@ def test_ctrl_c_between_whole_updates(at: int, monkeypatch: pytest.MonkeyPatch) 
     optimizer = Adam(model.parameters(), lr=0.01)
     look(model)
     fit(model, hinge, SIDES, optimizer, epochs=9, after_epoch=look, compiled=True, progress=False)
-    whole, calls = Program.batch, itertools.count(1)
+    whole, calls = Program._part, itertools.count(1)
 
     def interrupted(self: Program, *given: Any, **options: Any) -> Any:
         found = whole(self, *given, **options)
@@ -716,7 +716,7 @@ def test_ctrl_c_between_whole_updates(at: int, monkeypatch: pytest.MonkeyPatch) 
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(Program, "batch", interrupted)
+    monkeypatch.setattr(Program, "_part", interrupted)
     model = network(2, 2, 1)()
     optimizer = Adam(model.parameters(), lr=0.01)
     history = fit(model, hinge, SIDES, optimizer, epochs=9, compiled=True, progress=False)
