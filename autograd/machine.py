@@ -82,7 +82,6 @@ class Machine:
         self._width = next(others)
         self._codes = _codes_of(_structure(roots, nodes, wrt, {**constants, **self._places}, seeded), len(nodes))
         self._constants_at = self._constants.ctypes.data
-        self._bound: tuple[Any, int] = (None, 0)  # the parameters last used, and their address
         self._frames: list[Frame] = []  # those not in use; a list's append and pop are safe in threads
 
     def text(self, lanes: int = 1) -> str:
@@ -124,15 +123,11 @@ class Machine:
         between_rows, between_inputs = rows.strides
         if between_rows % 8 or between_inputs % 8:
             return self.block(rows.copy(), parameters)
-        bound, address = self._bound
-        if parameters is not bound:
-            address = parameters.ctypes.data
-            self._bound = parameters, address
         found = np.empty(self._roots * count + self._width)
-        to = found.ctypes.data
+        to = _address(found)
         bad = code.batch(
             *(rows.ctypes.data, between_rows // 8, between_inputs // 8, count, to, count),
-            *(code.space(), address, self._constants_at, to + 8 * self._roots * count),
+            *(code.space(), _address(parameters), self._constants_at, to + 8 * self._roots * count),
         )
         if bad:
             return None
@@ -252,6 +247,14 @@ class Code:
             self._spaces.array = space = np.empty(self.workspace + 8)
             self._spaces.address = (space.ctypes.data + 63) // 64 * 64
         return int(self._spaces.address)
+
+
+def _address(array: Any) -> int:
+    """Where the numbers of a contiguous array are: a shorter way than ``array.ctypes.data``."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):  # read-only, or empty
+        return int(array.ctypes.data)
 
 
 @functools.cache

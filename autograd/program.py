@@ -239,7 +239,7 @@ class Program:
 
         if len(rows) <= BLOCK:
             outputs, gradient = self._block(parameters, rows, first)
-            return outputs if per_example else outputs.sum(axis=1), gradient
+            return outputs if per_example else np.add.reduce(outputs, axis=1), gradient
         each, gradient = [], np.zeros(len(self.wrt))
         for start in range(0, len(rows), BLOCK):
             outputs, more = self._part(parameters, rows[start : start + BLOCK], first + start, per_example)

@@ -132,8 +132,11 @@ class Compiled:
         total: Any = 0.0
         gradient: Any = None
         for program, rows in pieces:
-            program.parameters = parameters
-            loss, part = program.batch(rows, executor=self._executor)
+            if self._executor:
+                program.parameters = parameters
+                loss, part = program.batch(rows, executor=self._executor)
+            else:
+                (loss,), part = program._part(parameters, rows, 0, False)
             total, gradient = total + loss, part if gradient is None else gradient + part
         objective, gradient = total / examples, gradient / examples
         if self._penalised:
@@ -150,7 +153,7 @@ class Compiled:
         if not all(map(math.isfinite, (objective, *lengths, np.vdot(moved, moved)))):
             raise ArithmeticError("not finite")
         parameters = moved[0] if n == len(parameters) else np.concatenate([moved[0], parameters[n:]])
-        return _Now(parameters, gradient, moved, steps + 1), total, lengths
+        return _Now(parameters, gradient, moved, steps + 1), float(total), lengths
 
     def measure(self) -> float:
         """The mean loss of the validation examples."""
