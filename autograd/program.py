@@ -238,7 +238,7 @@ class Program:
         import numpy as np
 
         if len(rows) <= BLOCK:
-            outputs, gradient = self._block(parameters, rows, first)
+            outputs, gradient = self._block(parameters, np.asarray(rows, dtype=float), first)
             return outputs if per_example else np.add.reduce(outputs, axis=1), gradient
         each, gradient = [], np.zeros(len(self.wrt))
         for start in range(0, len(rows), BLOCK):
@@ -253,7 +253,6 @@ class Program:
 
         if not len(rows):
             return np.zeros((len(self.roots), 0)), np.zeros(len(self.wrt))
-        rows = np.asarray(rows, dtype=float)
         found = self._code.block(rows, parameters)
         if found is not None:
             return found  # type: ignore[no-any-return]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -28,7 +29,8 @@ class _Now(NamedTuple):
     """Where training is; replaced as a whole, so that Ctrl-C finds it before an update or after it."""
 
     parameters: Any
-    gradient: Any
+    #: The sum of the gradients of a batch, and what it is scaled by.
+    gradient: tuple[Any, float]
     #: What the optimiser moves and keeps, a column per parameter: its number, and what is kept for it.
     moved: Any
     #: How many steps there were since the optimiser was told.
@@ -96,7 +98,7 @@ class Compiled:
         parameters = np.array([p.data for p in self._all])
         gradient = np.array([p.grad for p in self._all])
         moved = [parameters[: len(self._params)], *zip(*self._optimizer._kept(), strict=True)]
-        self._now = self._told = _Now(parameters, gradient, np.array(moved), 0)
+        self._now = self._told = _Now(parameters, (gradient, 1.0), np.array(moved), 0)
 
     def store(self) -> None:
         """Tell model and optimiser where training is, all of it or nothing."""
@@ -107,20 +109,20 @@ class Compiled:
             assign(
                 [*self._all, *self._all, self._optimizer, self, self],
                 [*repeat("_data", n), *repeat("_grad", n), "_state", "_now", "_told"],
-                [*parameters.tolist(), *gradient.tolist(), state, now, now],
+                [*parameters.tolist(), *(gradient[0] * gradient[1]).tolist(), state, now, now],
             )
 
-    def begin(self, drawn: Sequence[Sequence[int]]) -> Callable[[Sequence[int]], tuple[list[float], list[float]]]:
-        """An epoch: returns the step to take with each batch in turn."""
+    @contextmanager
+    def epoch(self, drawn: Sequence[Sequence[int]]) -> Iterator[Callable[[Sequence[int]], tuple[list[float], Any]]]:
+        """An epoch over batches: gives the step to take with each of them in turn."""
         self._pieces = self._examples.pieces(drawn)
-        return self._step
+        with np.errstate(all="ignore"):  # a number that is not finite is noticed
+            yield self._step
 
     def _step(self, batch: Sequence[int]) -> tuple[list[float], list[float]]:
         """One update; returns the sum of the losses, and the length of each layer's gradient."""
-        pieces = next(self._pieces)
         try:
-            with np.errstate(all="ignore"):
-                now, total, lengths = self._moved(pieces, len(batch))
+            now, total, lengths = self._moved(next(self._pieces), len(batch))
         except (ArithmeticError, ValueError):  # the eager step tells what and where, or finds nothing wrong
             (batch,) = batches(batch, len(batch), rng=self._training.later)
             return self._eagerly(lambda: self._training.step(batch))
@@ -128,32 +130,39 @@ class Compiled:
         return [total], lengths
 
     def _moved(self, pieces: list[tuple[Program, Any]], examples: int) -> tuple[_Now, float, list[float]]:
-        parameters, _, moved, steps = self._now
-        total: Any = 0.0
-        gradient: Any = None
+        parameters, (gradient, scale), moved, steps = self._now
+        total, gradient = 0.0, None
         for program, rows in pieces:
-            if self._executor:
-                program.parameters = parameters
-                loss, part = program.batch(rows, executor=self._executor)
-            else:
-                (loss,), part = program._part(parameters, rows, 0, False)
+            loss, part = self._sums(program, parameters, rows)
             total, gradient = total + loss, part if gradient is None else gradient + part
-        objective, gradient = total / examples, gradient / examples
+        objective, scale = total / examples, 1.0 / examples
         if self._penalised:
             self._penalised.parameters = parameters
             penalty, part = self._penalised()
-            objective, gradient = objective + penalty, gradient + part
-        lengths = [_length(gradient[layer]) for layer in self._layers]
+            objective, gradient, scale = objective + penalty, gradient * scale + part, 1.0
+        lengths = [scale * _length(gradient[layer]) for layer in self._layers]
         n = len(self._params)
         if self._training.clip_norm is not None:
-            gradient[:n] *= min(1.0, self._training.clip_norm / (_length(gradient[:n]) + 1e-6))  # clip_grad_norm_
-        self._table[:-1], self._table[-1] = moved, gradient[:n]
-        rates = self._optimizer._rates(steps + 1)
-        moved, _ = self._rule._part(np.array([rates[i] for i in self._common]), self._table.T, 0, True)
-        if not all(map(math.isfinite, (objective, *lengths, np.vdot(moved, moved)))):
+            length = scale * _length(gradient[:n])
+            scale *= min(1.0, self._training.clip_norm / (length + 1e-6))  # as clip_grad_norm_ does
+        table, rates = self._table, self._optimizer._rates(steps + 1)
+        table[:-1] = moved
+        np.multiply(gradient[:n], scale, out=table[-1])
+        found = self._rule._code.block(table.T, np.array([rates[i] for i in self._common]))
+        if found is None or not all(map(math.isfinite, (objective, *lengths))):
             raise ArithmeticError("not finite")
+        moved = found[0]
         parameters = moved[0] if n == len(parameters) else np.concatenate([moved[0], parameters[n:]])
-        return _Now(parameters, gradient, moved, steps + 1), float(total), lengths
+        return _Now(parameters, (gradient, scale), moved, steps + 1), total, lengths
+
+    def _sums(self, program: Program, parameters: Any, rows: Any) -> tuple[float, Any]:
+        """The loss and the gradient, summed over the rows."""
+        if self._executor:
+            program.parameters = parameters
+            loss, gradient = program.batch(rows, executor=self._executor)
+            return loss, gradient
+        (loss,), gradient = program._part(parameters, rows, 0, False)
+        return float(loss), gradient
 
     def measure(self) -> float:
         """The mean loss of the validation examples."""

@@ -9,7 +9,7 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass, field
 from itertools import repeat
@@ -182,7 +182,7 @@ def fit(
                 break
             optimizer.lr = training.rate * (schedule(epoch) if schedule else 1.0)
             rng = random.Random(f"{seed}/{epoch}")  # so that an epoch's order depends on no other
-            if epoch % 2 ** max(0, epoch.bit_length() - 5) == 0 or after_epoch:  # 16 times while epochs double
+            if epoch % 2 ** max(0, epoch.bit_length() - 3) == 0 or after_epoch:  # 4 times while epochs double
                 training.verify(random.Random(f"{seed}/{epoch}/verify").randrange(len(data)), epoch)
             # To programs, the order within a batch does not matter: one of all is shuffled when somebody looks.
             training.later = rng if training.fast and size >= len(data) else None
@@ -303,13 +303,14 @@ class _Training:
 
     def run(self, drawn: Sequence[Sequence[int]]) -> float:
         """One epoch over batches of examples; returns their mean loss, and leaves the gradient norms."""
-        step = self.fast.begin(drawn) if self.fast else self.step
         losses: list[float] = []
-        norms = [0.0] * len(self.layers)
-        for batch in drawn:
-            values, lengths = step(batch)
-            losses += values
-            norms = [norm + length / len(drawn) for norm, length in zip(norms, lengths, strict=True)]
+        lengths = []
+        with self.fast.epoch(drawn) if self.fast else nullcontext(self.step) as step:
+            for batch in drawn:
+                values, of_layers = step(batch)
+                losses += values
+                lengths.append(of_layers)
+        norms = [math.fsum(column) / len(drawn) for column in zip(*lengths, strict=True)]
         self.norms = dict(zip(self.layers, norms, strict=True))
         return math.fsum(losses) / sum(map(len, drawn))
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from autograd import Program, Value, atan2, exp, fsum, log, logsumexp, maximum, no_grad, relu, sumprod, tanh
+from autograd import Value, atan2, exp, fsum, log, logsumexp, maximum, no_grad, relu, sumprod, tanh
+from autograd.machine import Machine
 from nn import (
     MLP,
     SGD,
@@ -708,15 +709,15 @@ def test_ctrl_c_between_whole_updates(at: int, monkeypatch: pytest.MonkeyPatch) 
     optimizer = Adam(model.parameters(), lr=0.01)
     look(model)
     fit(model, hinge, SIDES, optimizer, epochs=9, after_epoch=look, compiled=True, progress=False)
-    whole, calls = Program._part, itertools.count(1)
+    whole, calls = Machine.block, itertools.count(1)
 
-    def interrupted(self: Program, *given: Any, **options: Any) -> Any:
-        found = whole(self, *given, **options)
+    def interrupted(self: Machine, *given: Any) -> Any:
+        found = whole(self, *given)
         if next(calls) == at:
             raise KeyboardInterrupt
         return found
 
-    monkeypatch.setattr(Program, "_part", interrupted)
+    monkeypatch.setattr(Machine, "block", interrupted)
     model = network(2, 2, 1)()
     optimizer = Adam(model.parameters(), lr=0.01)
     history = fit(model, hinge, SIDES, optimizer, epochs=9, compiled=True, progress=False)
@@ -749,7 +750,8 @@ def test_parameters_and_state_are_stored_at_once() -> None:
         of.check(examples, validation)
         fast = Compiled(of, examples, validation, None)
         fast.start()
-        fast.begin([[0, 1]])([0, 1])
+        with fast.epoch([[0, 1]]) as step:
+            step([0, 1])
         return fast, model, optimizer
 
     fast, model, optimizer = started()

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 import nn
-from autograd import Graph, Value, logsumexp, relu, sumprod
+from autograd import Graph, Value, logsumexp, relu, sqrt, sumprod
 from autograd import operations as ops
 from autograd.operations import Operation
 from autograd.program import Backend, Program
-from peers.adam import RATE, Adam
+from peers.adam import RATE
 from peers.tasks import Job, Problem
 
 VERSION = "this checkout"
@@ -76,14 +76,23 @@ def batch(problem: Problem) -> Job:
 
 
 def step(problem: Problem) -> Job:
-    """An epoch of mini-batches with Adam by hand."""
+    """An epoch of mini-batches with Adam, whose update of one parameter is a graph too."""
     program, note, figures = _compiled(problem, at_once=True)
-    rows, orders, adam = np.array(problem.rows), problem.orders(), Adam(program.parameters)
+    rows, orders, steps = np.asfortranarray(problem.rows), problem.orders(), itertools.count(1)
+    p, m, v, g, rate, eps = (Value(1.0) for _ in range(6))
+    new_m, new_v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
+    moved = p - rate * new_m / (sqrt(new_v) + eps)  # both sides of the fraction times the root of 1 - 0.999**t
+    update = Graph(moved, new_m, new_v).compile([p, m, v, g], [])
+    table = np.zeros((4, len(program.parameters)))
 
     def run() -> Any:
         for places in problem.batches(next(orders)):
             _, gradient = program.batch(rows[places], reduction="mean")
-            adam.step(gradient)
+            t = next(steps)
+            scale = (1.0 - 0.999**t) ** 0.5
+            update.parameters = np.array([RATE * scale / (1.0 - 0.9**t), 1e-8 * scale])
+            table[0], table[3] = program.parameters, gradient
+            program.parameters, table[1], table[2] = update.batch(table.T, per_example=True)
         return program.parameters
 
     return Job(run, np.ndarray.tolist, note, figures)
@@ -91,31 +100,34 @@ def step(problem: Problem) -> Job:
 
 def fitted_step(problem: Problem) -> Job:
     """An epoch of ``nn.fit``, which waits in a thread of its own until the next one is asked for."""
-    model, nin = mlp(problem), problem.sizes[0]
+    nin = problem.sizes[0]
     data = [(row[:nin], row[nin:].index(1.0)) for row in problem.rows]
-    adam = nn.Adam(model.parameters(), lr=RATE)
     asked, done = Semaphore(0), Semaphore(0)
 
-    def after_epoch(_: nn.Module) -> None:
-        done.release()
+    def wait(epoch: int) -> float:
+        """The schedule, which is asked before every epoch."""
+        if epoch:
+            done.release()
         asked.acquire()
+        return 1.0
 
-    def train() -> Any:
-        asked.acquire()
-        options: Any = {"batch_size": problem.size, "compiled": True, "progress": False}
-        return nn.fit(model, nn.cross_entropy, data, adam, epochs=1_000_000, after_epoch=after_epoch, **options)
+    def train(**options: Any) -> list[float]:
+        model = mlp(problem)
+        adam = nn.Adam(model.parameters(), lr=RATE)
+        fixed: Any = {"batch_size": problem.size, "compiled": True, "progress": False}
+        nn.fit(model, nn.cross_entropy, data, adam, **fixed, **options)
+        return [p.data for p in model.parameters()]
 
-    training = ThreadPoolExecutor().submit(train)
+    training = ThreadPoolExecutor().submit(train, epochs=1_000_000, schedule=wait)
     training.add_done_callback(lambda _: done.release())
 
-    def run() -> list[Value]:
+    def run() -> None:
         asked.release()
         done.acquire()
         if training.done():
             training.result()  # raises what went wrong
-        return model.parameters()
 
-    return Job(run, lambda parameters: [p.data for p in parameters])
+    return Job(run, lambda _: train(epochs=1))
 
 
 def _compiled(
