@@ -78,7 +78,7 @@ def batch(problem: Problem) -> Job:
 def step(problem: Problem) -> Job:
     """An epoch of mini-batches with Adam, whose update of one parameter is a graph too."""
     program, note, figures = _compiled(problem, at_once=True)
-    rows, orders, steps = np.asfortranarray(problem.rows), problem.orders(), itertools.count(1)
+    rows, orders, steps = np.array(problem.rows), problem.orders(), itertools.count(1)
     p, m, v, g, rate, eps = (Value(1.0) for _ in range(6))
     new_m, new_v = m + 0.1 * (g - m), v + 0.001 * (g * g - v)
     moved = p - rate * new_m / (sqrt(new_v) + eps)  # both sides of the fraction times the root of 1 - 0.999**t
