@@ -1,0 +1,125 @@
+"""Machine code: layers of all shapes on all kinds of processor, parts of long programs, what graphs share."""
+
+import platform
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autograd import Graph, Program, Value, exp, llvm, logsumexp, machine, sin, sumprod, tanh
+from nn import MLP
+
+PROCESSORS = {"host": machine.host(), "generic": ("", "")}
+if platform.machine() in ("x86_64", "AMD64"):
+    PROCESSORS |= {"AVX2": ("x86-64-v3", "+avx,+avx2,+fma"), "no AVX": ("x86-64", "")}
+
+
+@pytest.fixture(params=PROCESSORS)
+def processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Code is made for this processor, and none that was made before is used."""
+    monkeypatch.setattr(machine, "host", lambda: PROCESSORS[request.param])
+    machine._kept.clear()
+    return str(request.param)
+
+
+def agree(program: Program, rows: Any) -> None:
+    """One example and a batch are what the interpreter finds, to 1e-12 of the largest numbers there."""
+    expected = [program._interpreted(program.parameters, row) for row in rows]
+    values = np.array([value for value, _ in expected]).T
+    gradient = np.sum([gradient for _, gradient in expected], axis=0)
+    found, slopes = program._code.one(rows[0].tolist(), program.parameters)
+    assert np.allclose(np.atleast_1d(found), values[:, 0], rtol=1e-12, atol=1e-12)
+    scale = max(1.0, *np.abs([gradient for _, gradient in expected]).ravel())
+    assert np.allclose(slopes, expected[0][1], rtol=0.0, atol=1e-12 * scale)
+    outputs, sums = program._code.block(rows, program.parameters)
+    assert np.allclose(outputs, values, rtol=1e-12, atol=1e-12)
+    assert np.allclose(sums, gradient, rtol=0.0, atol=1e-12 * scale * len(rows))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_layers(seed: int, processor: str) -> None:
+    """Shapes, activations, weights that are shared or stand alone too, any ``wrt``, any number of examples."""
+    choice = random.Random(f"{seed}/{processor}")
+    nin, nouts = choice.randrange(1, 19), [choice.randrange(1, 19) for _ in range(choice.randrange(1, 4))]
+    kinds = ["tanh", "relu", "linear", "sigmoid", "softplus"]
+    model = MLP(nin, nouts, choice.choice(kinds), seed=seed, bias=choice.choice([True, False, "input"]))
+    x, other = ([Value(choice.uniform(-1.0, 1.0)) for _ in range(nin)] for _ in range(2))
+
+    def outputs(given: list[Value]) -> list[Value]:
+        found = model(given)
+        return found if isinstance(found, list) else [found]
+
+    y = outputs(x)
+    if len(y) == nin and choice.random() < 0.7:
+        y = outputs(y)  # the same layers twice, one upon the other
+    if choice.random() < 0.5:
+        y = [a * b for a, b in zip(y, outputs(other), strict=True)]  # and side by side
+    loss = logsumexp(y) + 0.3 * y[0]
+    if choice.random() < 0.5:
+        weights = model.weights()
+        loss = loss + 0.1 * sumprod(weights, weights)
+    wrt = [p for p in model.parameters() + x if choice.random() < 0.8]
+    if choice.random() < 0.4:
+        choice.shuffle(wrt)
+    graph = Graph(loss)
+    program = graph.compile([v for v in x + other if v in graph], wrt)
+    rows = np.random.default_rng(seed).uniform(-1.0, 1.0, (choice.choice([1, 2, 7, 9, 33, 70]), len(program.inputs)))
+    agree(program, np.asfortranarray(rows) if choice.random() < 0.5 else rows)
+
+
+def test_programs_in_parts(processor: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one function computes and another reads goes through the workspace."""
+    monkeypatch.setattr(llvm, "PART", 7)
+    model = MLP(3, [9, 2], "tanh", seed=1)
+    x = [Value(0.1), Value(-0.4), Value(0.7)]
+    y = model(x)
+    z = y[0] * exp(y[1])
+    for _ in range(12):
+        z = sin(z) * x[0] + tanh(z + y[1])
+    rows = np.random.default_rng(0).uniform(-1.0, 1.0, (21, 3))
+    agree(Graph(z).compile(x, model.parameters()), rows)
+
+
+def test_large_programs_run_one_example_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And are not optimised, which would take more than linear time."""
+    monkeypatch.setattr(machine, "LARGEST_OPTIMISED", 10)
+    machine._kept.clear()
+    x, w = Value(0.3), Value(0.7)
+    z = x * w
+    for _ in range(9):
+        z = tanh(z + w)
+    program = Graph(z).compile([x])
+    agree(program, np.random.default_rng(0).uniform(-1.0, 1.0, (11, 1)))
+    assert program._code._codes.batch is program._code._codes.one
+
+
+def test_codes_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least recently used first; programs that have one keep it."""
+    machine._kept.clear()
+    monkeypatch.setattr(machine, "KEPT", 3 * machine.OVERHEAD)
+
+    def compiled(length: int) -> Program:
+        z = x = Value(0.5)
+        for _ in range(length):
+            z = tanh(z)
+        return Graph(z).compile([], [x])
+
+    before = machine.compilations
+    first = compiled(1)
+    values = [first()[0], *[compiled(length)()[0] for length in range(2, 6)]]
+    assert len(machine._kept) <= 3
+    assert machine.compilations == before + 5
+    assert compiled(5)()[0] == values[-1]
+    assert machine.compilations == before + 5
+    assert compiled(1)()[0] == values[0] == first()[0]
+    assert machine.compilations == before + 6
+
+
+def test_the_text() -> None:
+    """What LLVM is given can be read, and has both entrances."""
+    x, w = Value(0.5), Value(2.0)
+    text = Graph(tanh(x * w)).compile([x]).source("llvm")
+    assert "define i64 @batch(" in text
+    assert "define i64 @one(" in text
+    assert "call double @tanh(double" in text
