@@ -136,6 +136,11 @@ class Machine:
         gradient = gradient[: len(self._sums)] if self._in_order else gradient[self._sums]
         return found[:split].reshape(self._roots, count), gradient
 
+    def addresses(self) -> tuple[int, int, int]:
+        """Where the code for many examples is, this thread's workspace for it, and the constants."""
+        code = self._codes.batch or self._compile_batch()
+        return code.address, code.space(), self._constants_at
+
     def _compile_one(self) -> Code:
         with _compiling:
             if not self._codes.one:
@@ -200,6 +205,7 @@ class Codes:
 
 _kept: OrderedDict[Any, Codes] = OrderedDict()
 _compiling = threading.RLock()
+_libraries = itertools.count()
 
 
 def _codes_of(structure: Any, nodes: int) -> Codes:
@@ -218,20 +224,14 @@ class Code:
     Attributes:
         one: runs one example, in a :class:`Frame`.
         batch: runs any number of examples.
+        address: where ``batch`` is.
         workspace: how many doubles they need.
     """
 
     def __init__(self, writer: Writer, optimised: bool) -> None:
-        import llvmlite.binding as llvm
-
         global compilations
-        # Without LLVM's passes on its instructions: the text leaves them nothing worth their time.
-        machine, linker = _compiler(*host(), level=1 if optimised else 0)
-        code = machine.emit_object(llvm.parse_assembly(writer.text))
-        library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
-        for name in ("one", "batch"):
-            library.export_symbol(name)
-        self._linked = library.link(linker, f"code{compilations}")  # frees the code with this object
+        self._linked = linked(writer.text, ["one", "batch"], 1 if optimised else 0)
+        self.address = self._linked["batch"]
         self.batch, self.one = _BATCH(self._linked["batch"]), _ONE(self._linked["one"])
         self.workspace = writer.workspace
         self._spaces = threading.local()
@@ -247,6 +247,20 @@ class Code:
             self._spaces.array = space = np.empty(self.workspace + 8)
             self._spaces.address = (space.ctypes.data + 63) // 64 * 64
         return int(self._spaces.address)
+
+
+def linked(text: str, names: Sequence[str], level: int = 1) -> Any:
+    """The addresses of functions of an LLVM module; their code is freed with this object."""
+    import llvmlite.binding as llvm
+
+    # Without LLVM's passes on its instructions: the text leaves them nothing worth their time.
+    with _compiling:
+        machine, linker = _compiler(*host(), level)
+        code = machine.emit_object(llvm.parse_assembly(text))
+        library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
+        for name in names:
+            library.export_symbol(name)
+        return library.link(linker, f"code{next(_libraries)}")
 
 
 def _address(array: Any) -> int:

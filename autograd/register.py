@@ -188,8 +188,10 @@ class Function:
 
     def broadcast(self, pointer: str, lanes: int | None = None) -> Register:
         """One number, in all lanes."""
-        lanes = lanes or self.lanes
-        number = self.load(pointer, 1)
+        return self.spread(self.load(pointer, 1), lanes or self.lanes)
+
+    def spread(self, number: Register, lanes: int) -> Register:
+        """The number of a register, in all lanes."""
         if lanes == 1:
             return number
         kind = vector(lanes)
@@ -221,12 +223,13 @@ class Function:
         name = f"choice{self._count}"
         self.do(f"br i1 {condition}, label %{name}.then, label %{name}.else")
         for label, body in (("then", then), ("else", other)):
-            self._begin(f"{name}.{label}")
+            self.begin(f"{name}.{label}")
             body()
             self.do(f"br label %{name}.end")
-        self._begin(f"{name}.end")
+        self.begin(f"{name}.end")
 
-    def _begin(self, block: str) -> None:
+    def begin(self, block: str) -> None:
+        """What follows is a block of this name."""
         self.do(f"{block}:")
         self._block = block
 
@@ -242,7 +245,7 @@ class Function:
         self._count += 1
         head, before = f"loop{self._count}", self._block
         self.do(f"br label %{head}")
-        self._begin(head)
+        self.begin(head)
         place = len(self.lines)
         loop = Loop(f"%{head}.i", [Register(self, f"%{head}.{j}") for j in range(len(carried))])
         self.lines += [""] * (1 + len(carried))  # what the turns hand on is known at the end of the body
@@ -254,7 +257,7 @@ class Function:
             self.lines[place + 1 + j] = f"%{head}.{j} = phi {kind} {handed}"
         again = self.let(f"icmp ult i64 %{head}.n, {stop}")
         self.do(f"br i1 {again.name}, label %{head}, label %{head}.end")
-        self._begin(f"{head}.end")
+        self.begin(f"{head}.end")
 
 
 class Loop:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -14,6 +16,9 @@ import numpy as np
 from autograd import Graph, Program, Value
 from autograd.algorithms import assign
 from autograd.context import comparisons, recorded
+from autograd.descent import Descent
+from autograd.machine import Machine
+from autograd.program import BLOCK
 from nn.checks import CompileError
 from nn.data import batches
 from nn.optimizers import Optimizer
@@ -23,6 +28,8 @@ if TYPE_CHECKING:
     from nn.training import _Training
 
 T = TypeVar("T")
+#: The seconds, about, for which Ctrl-C may wait.
+INTERVAL = 0.05
 
 
 class _Now(NamedTuple):
@@ -76,10 +83,21 @@ class Compiled:
         places = {p: i for i, p in enumerate(self._all)}
         self._layers = [_stretch([places[p] for p in layer]) for layer in self._training.layers.values()]
         self._seen_by = [[places[p] for p in program.leaves] for program, _ in self._validation.programs]
+        self._descent, self._chunk = self._native(), 1
         self.load()
         count, several = len(self._examples.programs), len(self._examples)
         programs = f"{count} program{'s' if count > 1 else ''} for {several:,} example{'s' if several > 1 else ''}"
         return f"compiled ({self._rule.backend}): {programs}"
+
+    def _native(self) -> Descent | None:
+        """What takes many steps at once, if these are steps of the plainest kind."""
+        (program, _), *others = self._examples.programs
+        sums, rule = program._code, self._rule._code
+        plain = not (others or self._penalised or self._executor) and len(self._params) == len(self._all)
+        layers = [layer for layer in self._layers if isinstance(layer, slice)]
+        if not plain or layers != self._layers or not isinstance(sums, Machine) or not isinstance(rule, Machine):
+            return None
+        return Descent(sums, rule, self._table.shape, layers, self._training.clip_norm or math.inf)
 
     def changed(self, i: int) -> str:
         """What is not as it was compiled: the i-th example's graph, the penalty's, or the optimiser; "" if all is."""
@@ -115,25 +133,53 @@ class Compiled:
     @contextmanager
     def epoch(self, drawn: Sequence[Sequence[int]]) -> Iterator[Callable[[Sequence[int]], tuple[list[float], Any]]]:
         """An epoch over batches: gives the step to take with each of them in turn."""
-        self._pieces = self._examples.pieces(drawn)
+        self._drawn, self._begun = self._examples.drawn(drawn), 0
+        self._ahead: deque[list[float]] = deque()  # the results of steps that have been taken already
+        self._many = self._descent if max(map(len, drawn)) <= BLOCK else None
         with np.errstate(all="ignore"):  # a number that is not finite is noticed
             yield self._step
 
     def _step(self, batch: Sequence[int]) -> tuple[list[float], list[float]]:
         """One update; returns the sum of the losses, and the length of each layer's gradient."""
+        if self._many and not self._ahead:
+            self._descend(self._many)
+        if self._ahead:
+            total, *lengths, _ = self._ahead.popleft()
+            return [total], lengths
+        begun, self._begun = self._begun, self._begun + 1
         try:
-            now, total, lengths = self._moved(next(self._pieces), len(batch))
+            now, total, lengths = self._moved(begun, len(batch))
         except (ArithmeticError, ValueError):  # the eager step tells what and where, or finds nothing wrong
             (batch,) = batches(batch, len(batch), rng=self._training.later)
             return self._eagerly(lambda: self._training.step(batch))
         self._now = now
         return [total], lengths
 
-    def _moved(self, pieces: list[tuple[Program, Any]], examples: int) -> tuple[_Now, float, list[float]]:
+    def _descend(self, many: Descent) -> None:
+        """Take the next steps at once, up to one that is not finite, and not so many that Ctrl-C has to wait."""
+        now, started = self._now, time.perf_counter()
+        ((_, rows, bounds),) = self._drawn
+        bounds = bounds[self._begun : self._begun + self._chunk + 1]
+        try:
+            steps = [self._optimizer._rates(now.steps + j) for j in range(1, len(bounds))]
+            rates = np.array([[rates[i] for i in self._common] for rates in steps], dtype=float)
+        except (ArithmeticError, ValueError):  # the step by itself tells
+            return
+        found, moved, gradient = many.run(now.moved, rows, bounds, rates)
+        if len(found):
+            self._now = _Now(moved[0], (gradient, 1.0), moved, now.steps + len(found))
+        self._begun += len(found)
+        self._ahead.extend(found.tolist())
+        self._chunk = max(1, int(len(found) * INTERVAL / (time.perf_counter() - started)))
+
+    def _moved(self, begun: int, examples: int) -> tuple[_Now, float, list[float]]:
         parameters, (gradient, scale), moved, steps = self._now
         total, gradient = 0.0, None
-        for program, rows in pieces:
-            loss, part = self._sums(program, parameters, rows)
+        for program, rows, bounds in self._drawn:
+            first, end = bounds[begun : begun + 2]
+            if first == end:
+                continue
+            loss, part = self._sums(program, parameters, rows[first:end])
             total, gradient = total + loss, part if gradient is None else gradient + part
         objective, scale = total / examples, 1.0 / examples
         if self._penalised:

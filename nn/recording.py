@@ -8,7 +8,7 @@ another node is meant, such as the logit of the right class, it is chosen by col
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -147,17 +147,16 @@ class Programs:
     def __len__(self) -> int:
         return len(self._kind)
 
-    def pieces(self, batches: Sequence[Sequence[int]]) -> Iterator[list[tuple[Program, Any]]]:
-        """For each batch, the programs that it needs and the rows for each."""
+    def drawn(self, batches: Sequence[Sequence[int]]) -> list[tuple[Program, Any, Any]]:
+        """Each program, with the rows for all batches in turn, and where in them each begins; and the last ends."""
         order = np.fromiter(itertools.chain.from_iterable(batches), int)
-        ends = list(itertools.accumulate(map(len, batches)))
+        ends = [0, *itertools.accumulate(map(len, batches))]
         drawn = []
         for k, (program, numbers) in enumerate(self.programs):
             mine = np.flatnonzero(self._kind[order] == k)
-            bounds = [0, *np.searchsorted(mine, ends).tolist()]
-            drawn.append((program, numbers[:, self._column[order[mine]]], list(itertools.pairwise(bounds))))
-        for j in range(len(batches)):
-            yield [(program, rows[:, slice(*bounds[j])].T) for program, rows, bounds in drawn if len({*bounds[j]}) > 1]
+            rows = np.take(numbers, self._column[order[mine]], axis=1).T
+            drawn.append((program, rows, np.searchsorted(mine, ends)))
+        return drawn
 
 
 class _Shape:

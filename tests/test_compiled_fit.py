@@ -1,11 +1,13 @@
 """fit on compiled programs: the eager trajectory, whatever the model and the loss are; and where it has to be eager."""
 
+import _thread
 import itertools
 import json
 import math
 import random
 import re
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 
 from autograd import Value, atan2, exp, fsum, log, logsumexp, maximum, no_grad, relu, sumprod, tanh
+from autograd.descent import Descent
 from autograd.machine import Machine
 from nn import (
     MLP,
@@ -50,9 +53,9 @@ CURVE = [([x / 5.0], math.sin(x)) for x in range(-7, 8)]
 def close(a: Any, b: Any, tolerance: float = 1e-9) -> bool:
     """Whether nested numbers agree."""
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(close(a[name], b[name]) for name in a)
+        return a.keys() == b.keys() and all(close(a[name], b[name], tolerance) for name in a)
     if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(close, a, b))
+        return len(a) == len(b) and all(close(x, y, tolerance) for x, y in zip(a, b, strict=True))
     return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
 
 
@@ -107,6 +110,11 @@ def network(*sizes: int, activation: str = "tanh", **options: Any) -> Callable[[
 
 def weigh(model: Module) -> Value:
     return 1e-2 * l2(model)
+
+
+def step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, no training takes many steps at once."""
+    monkeypatch.setattr(Compiled, "_native", lambda self: None)
 
 
 TASKS: dict[str, tuple[tuple[Any, ...], str]] = {
@@ -285,11 +293,11 @@ def test_random_graphs(seed: int) -> None:
         p.data = rng.gauss(0.0, 0.7)
     order = rng.sample(range(count), count)
     halves = [order[: count // 2], order[count // 2 :]]
-    for half, pieces in zip(halves, programs.pieces(halves), strict=True):
+    for j, half in enumerate(halves):
         found = [0.0] * (1 + len(parameters))
-        for program, rows in pieces:
+        for program, rows, bounds in programs.drawn(halves):
             program.load()
-            value, grads = program.batch(rows)
+            value, grads = program.batch(rows[bounds[j] : bounds[j + 1]])
             found = [a + b for a, b in zip(found, (value, *grads), strict=True)]
         loss = fsum([drawn(seed, i, parameters) for i in half])
         for p in parameters:
@@ -305,6 +313,118 @@ def test_an_executor_runs_the_pieces() -> None:
     with ThreadPoolExecutor(2) as executor:
         again, _, other = run(True, network(2, 3, 1), hinge, SIDES, descend(), 20, executor=executor, **options)
     assert close([model.state_dict(), *lists(history)], [again.state_dict(), *lists(other)])
+
+
+# Many steps at once.
+
+RULES: dict[str, Callable[[Any], Optimizer]] = {
+    "sgd": descend(),
+    "momentum": descend(momentum=0.9),
+    "nesterov": descend(momentum=0.9, nesterov=True, weight_decay=1e-2),
+    "adam": lambda ps: Adam(ps, lr=0.01, weight_decay=1e-2),
+    "adamw": lambda ps: AdamW(ps, lr=0.01),
+}
+
+
+@pytest.fixture
+def descents(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """How many steps each call was to take, and how many it took."""
+    counts: list[tuple[int, int]] = []
+    whole = Descent.run
+
+    def counted(self: Descent, moved: Any, rows: Any, bounds: Any, rates: Any) -> Any:
+        found = whole(self, moved, rows, bounds, rates)
+        counts.append((len(bounds) - 1, len(found[0])))
+        return found
+
+    monkeypatch.setattr(Descent, "run", counted)
+    return counts
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 32, None])
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_many_steps_at_once(
+    rule: Any, batch_size: int | None, descents: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Are the same steps, and those of the eager engine."""
+    data = [(x, 2 * y - 1) for x, y in moons(40, noise=0.1, seed=1)]
+    case = network(2, 5, 1), squared_error, data, rule
+    epochs = 10 if batch_size == 1 else 100
+    options: dict[str, Any] = {"batch_size": batch_size, "validation": SIDES, "clip_norm": 0.5, "epochs": epochs}
+    options["schedule"] = schedules.cosine(epochs)
+    agree(*case, **options)
+    steps = epochs * math.ceil(40 / (batch_size or 40))
+    assert sum(done for _, done in descents) == steps
+    assert batch_size is None or len(descents) < steps
+    model, optimizer, history = run(True, *case, **options)
+    step_by_step(monkeypatch)
+    again, other, expected = run(True, *case, **options)
+    assert close(lists(history), lists(expected), 1e-12)
+    assert close(model.state_dict(), again.state_dict(), 1e-12)
+    assert close(optimizer.state_dict(), other.state_dict(), 1e-12)
+    assert close([p.grad for p in model.parameters()], [p.grad for p in again.parameters()], 1e-12)
+
+
+def test_lengths_that_are_hard_to_find(descents: list[tuple[int, int]]) -> None:
+    """Squares of a gradient may overflow or vanish; such a step is taken by itself. One that is 0 is none of these."""
+    for numbers, alone in (([1.0, 0.0, 0.5], False), ([1.0, 1e170, 0.5], True), ([1.0, 1e-170, 0.5], True)):
+        descents.clear()
+        data = [([float(i)], d) for i, d in enumerate(numbers)]
+        agree(network(1, 2, 1), lambda y, d: y * d, data, descend(lr=1e-3), clip_norm=1.0, batch_size=1)
+        assert any(done < asked for asked, done in descents) == alone
+
+
+def test_an_error_in_the_middle(descents: list[tuple[int, int]]) -> None:
+    """Names the example; parameters and state are those before its batch."""
+    data = [(0.1 * i, 1.0) for i in range(20)]
+    data[11] = 1e155, 1.0
+    found = []
+    for compiled in (False, True):
+        model = Slope()
+        optimizer = Adam(model.parameters(), lr=0.01)
+        with pytest.raises(ArithmeticError, match="the loss of example 11 is inf") as caught:
+            fit(
+                model,
+                lambda y, d: (y * y) / 1e300 + y,
+                data,
+                optimizer,
+                epochs=1,
+                batch_size=1,
+                compiled=compiled,
+                progress=False,
+            )
+        found.append((str(caught.value)[:40], model.state_dict(), optimizer.state_dict()))
+    assert found[0][0] == found[1][0]
+    assert close(found[0][1:], found[1][1:], 1e-12)
+    assert found[0][2]["steps"] == sum(done for _, done in descents) > 0
+
+
+def test_ctrl_c_while_machine_code_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From outside, at any time: model and optimiser are where as many steps by themselves lead."""
+    data = [(x, 2 * y - 1) for x, y in moons(400, noise=0.1, seed=1)]
+    timer = threading.Timer(0.1, _thread.interrupt_main)
+
+    def schedule(epoch: int) -> float:
+        if epoch == 1 and not timer.ident:
+            timer.start()
+        return 1.0
+
+    case = network(2, 8, 1), squared_error, data, lambda ps: Adam(ps, lr=1e-3)
+    model, optimizer, history = run(True, *case, epochs=10**6, batch_size=1, schedule=schedule)
+    steps = optimizer.state_dict()["steps"]
+    assert (history.ended, steps > 400) == ("interrupted", True)
+    step_by_step(monkeypatch)
+    moved, calls = Compiled._moved, itertools.count()
+
+    def counted(self: Any, *batch: Any) -> Any:
+        if next(calls) == steps:
+            raise KeyboardInterrupt
+        return moved(self, *batch)
+
+    monkeypatch.setattr(Compiled, "_moved", counted)
+    again, other, _ = run(True, *case, epochs=10**6, batch_size=1, schedule=schedule)
+    assert close(model.state_dict(), again.state_dict(), 1e-10)
+    assert close(optimizer.state_dict(), other.state_dict(), 1e-10)
 
 
 # Where it has to be eager.
@@ -668,6 +788,7 @@ def test_an_update_that_overflows() -> None:
 
 def test_what_only_a_program_finds_wrong_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """The batch is run eagerly, and then training is on programs again."""
+    step_by_step(monkeypatch)
     moved, calls = Compiled._moved, itertools.count()
 
     def failing(self: Any, *batch: Any) -> Any:
@@ -709,6 +830,7 @@ def test_ctrl_c_between_whole_updates(at: int, monkeypatch: pytest.MonkeyPatch) 
     optimizer = Adam(model.parameters(), lr=0.01)
     look(model)
     fit(model, hinge, SIDES, optimizer, epochs=9, after_epoch=look, compiled=True, progress=False)
+    step_by_step(monkeypatch)
     whole, calls = Machine.block, itertools.count(1)
 
     def interrupted(self: Machine, *given: Any) -> Any:

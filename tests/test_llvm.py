@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autograd import Graph, Program, Value, exp, llvm, logsumexp, machine, sin, sumprod, tanh
-from nn import MLP
+from autograd import Graph, Program, Value, descent, exp, llvm, logsumexp, machine, sin, sumprod, tanh
+from nn import MLP, Adam, fit, squared_error
 
 PROCESSORS = {"host": machine.host(), "generic": ("", "")}
 if platform.machine() in ("x86_64", "AMD64"):
@@ -114,6 +114,25 @@ def test_codes_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) 
     assert machine.compilations == before + 5
     assert compiled(1)()[0] == values[0] == first()[0]
     assert machine.compilations == before + 6
+
+
+@pytest.mark.usefixtures("processor")
+@pytest.mark.parametrize("clip_norm", [None, 0.3])
+def test_many_steps_at_once(clip_norm: float | None) -> None:
+    """Layers of all lengths: what the eager engine does."""
+    descent._code.cache_clear()
+    found = []
+    data = [([x / 7.0, (x * x % 5) / 5.0], float(x % 3)) for x in range(13)]
+    for compiled in (False, True):
+        model = MLP(2, [7, 12, 1], "tanh", seed=1)
+        adam = Adam(model.parameters(), lr=0.01)
+        options: dict[str, Any] = {"epochs": 5, "batch_size": 3, "clip_norm": clip_norm, "progress": False}
+        history = fit(model, squared_error, data, adam, compiled=compiled, **options)
+        norms = [x for norms in history.gradient_norms.values() for x in norms]
+        found.append([*history.losses, *norms, *[p.data for p in model.parameters()]])
+    assert np.allclose(found[0], found[1], rtol=1e-11, atol=1e-12)
+    assert descent._code.cache_info().misses == 1
+    descent._code.cache_clear()
 
 
 def test_the_text() -> None:

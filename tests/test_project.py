@@ -28,7 +28,7 @@ ORDER = {
     package: names.split()
     for package, names in {
         "autograd": "files ieee vector_math operations symbol algorithms context value tape register llvm machine"
-        " arrays source interpreter distribution program graph calculus jit kinks",
+        " descent arrays source interpreter distribution program graph calculus jit kinks",
         "nn": "checks module initializers layers losses metrics optimizers schedules data storage recording compiled"
         " training health",
         "viz": "palette html boundary text tree curve diagram flow collapse neurons network svg dot picture drawing"
@@ -102,7 +102,7 @@ def code_lines(path: Path) -> int:
 def test_the_code_stays_small() -> None:
     """A budget per package; it is raised with a reason only."""
     sizes = {path: code_lines(path) for path in SOURCES}
-    for package, budget in {"autograd": 3700, "nn": 1625, "viz": 3650}.items():
+    for package, budget in {"autograd": 3700, "nn": 1675, "viz": 3650}.items():
         assert sum(size for path, size in sizes.items() if path.parent.name == package) <= budget
     core = ("operations.py", "algorithms.py", "value.py", "graph.py")
     assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 995
