@@ -11,6 +11,7 @@ Nothing here knows any operation.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -149,6 +150,12 @@ def backward(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
 # Two threads may share parameters, and so their adjoints.  Reentrant, since a debugger that is left in
 # the middle of a pass may leave the lock behind.
 _one_sweep_at_a_time = threading.RLock()
+if hasattr(os, "register_at_fork"):  # or a child would wait for a thread that only its parent has
+    os.register_at_fork(
+        before=_one_sweep_at_a_time.acquire,
+        after_in_parent=_one_sweep_at_a_time.release,
+        after_in_child=_one_sweep_at_a_time.release,
+    )
 
 
 def assign(objects: Iterable[Any], slots: str | Iterable[str], values: Iterable[Any]) -> None:

@@ -209,7 +209,8 @@ class Graph:
             A :class:`Program`. It does not change the graph, nor is it changed by it.
 
         Raises:
-            ValueError: if an input is not a leaf of this graph, or a node stands twice.
+            ValueError: if an input is not a leaf, or a node stands twice.
+            TypeError: if an input, or one of ``wrt``, is no Value.
 
         >>> x, w = Value(2.0, label="x"), Value(-3.0, label="w")
         >>> program = Graph((x * w).tanh()).compile(inputs=[x])

@@ -25,6 +25,10 @@ SEED, FLAG, INPUTS = 0, 1, 2
 POINTERS = "ptr noalias %ws, ptr noalias %parameters, ptr noalias %constants, ptr noalias %gradient"
 
 
+def _size(term: Term) -> int:
+    return max(1, len(term.operands) // 2)
+
+
 class Target(NamedTuple):
     """What the code is for.
 
@@ -81,7 +85,11 @@ class Writer:
                 self.added.setdefault(term_or_none, []).append(place)
         self.layers = {layer: self._slots_of(layer) for layer in lowered.layers}
         terms = self._live()
-        parts = [terms[i : i + PART] for i in range(0, len(terms), PART)] or [[]]
+        parts: list[list[Term]] = [[]]
+        for size, term in zip(itertools.accumulate(map(_size, terms)), terms, strict=True):
+            if size > PART * len(parts):
+                parts.append([])
+            parts[-1].append(term)
         self._hand_over(parts)
         # With several lanes, what is added to the gradient is summed lane by lane, and over the lanes in the end.
         self.sums = {place: i for i, place in enumerate(dict.fromkeys(itertools.chain(*self.added.values())))}
@@ -173,7 +181,7 @@ class Writer:
                 if x.op is None:
                     finish(x)
         flag = f.at("%ws", FLAG, self.lanes)
-        for x in bad:
+        for x in bad + f.raising:
             f.store(f.load(flag) + f.apply(ops.sub, (x, x)), flag)  # x - x is 0 if x is finite, else nan
         f.end()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
+import os
 import struct
 import threading
 from array import array
@@ -80,7 +81,10 @@ class Machine:
         self._in_order = self._sums == list(range(len(wrt)))  # and what follows is not asked for
         self._inputs, self._parameters, self._roots = len(inputs), len(leaves), len(roots)
         self._width = next(others)
-        self._codes = _codes_of(_structure(roots, nodes, wrt, {**constants, **self._places}, seeded), len(nodes))
+        # As text, for -0.0 is equal to 0.0.
+        kinds_of_leaves = {x: constants[x].hex() for x in exponents & constants.keys()} | self._places
+        structure = _structure(roots, nodes, len(inputs), wrt, kinds_of_leaves, seeded)
+        self._codes = _codes_of(structure, len(nodes))
         self._constants_at = self._constants.ctypes.data
         self._frames: list[Frame] = []  # those not in use; a list's append and pop are safe in threads
 
@@ -145,14 +149,14 @@ class Machine:
         with _compiling:
             if not self._codes.one:
                 lowered = self._lowered()
-                self._codes.one = Code(self._written(lowered, 1), len(lowered.tape.terms) <= LARGEST_OPTIMISED)
+                self._codes.one = Code(self._written(lowered, 1), lowered.tape.size <= LARGEST_OPTIMISED)
             return self._codes.one
 
     def _compile_batch(self) -> Code:
         with _compiling:
             if not self._codes.batch:
                 lowered = self._lowered()
-                if len(lowered.tape.terms) > LARGEST_OPTIMISED:
+                if lowered.tape.size > LARGEST_OPTIMISED:
                     self._codes.batch = self._compile_one()
                 else:
                     lanes = width() * (4 if lowered.layers else 1)
@@ -170,7 +174,7 @@ class Machine:
 class Frame:
     """The memory of one call: three pointers, then the inputs, outputs and gradient of an example."""
 
-    __slots__ = ("_code", "_count", "_memory", "gradient", "parameters", "run", "take", "values")
+    __slots__ = ("_code", "_count", "_held", "_memory", "gradient", "parameters", "run", "take", "values")
 
     def __init__(self, code: Code, parameters: int, constants: Any, inputs: int, roots: int, sums: int) -> None:
         import numpy as np
@@ -180,7 +184,7 @@ class Frame:
         self._memory = memory = np.zeros(space + code.workspace + 8)
         address = memory.ctypes.data
         memory.view("u8")[:3] = 0, constants.ctypes.data, (address + 8 * space + 63) // 64 * 64
-        self.parameters: Any = None
+        self.parameters: Any = memory  # nobody else has it, so that all others are bound
         self.take = functools.partial(struct.Struct(f"{inputs}d").pack_into, memory.data, 24)
         self.run = functools.partial(code.one, address)
         self.values = memoryview(memory[outputs : outputs + roots])  # type: ignore[arg-type]
@@ -188,9 +192,11 @@ class Frame:
 
     def bind(self, parameters: Any) -> None:
         """Read these parameters from now on."""
-        if parameters.dtype != float or parameters.shape != (self._count,) or not parameters.flags.c_contiguous:
+        held = memoryview(parameters)
+        if held.format != "d" or held.shape != (self._count,) or not held.c_contiguous:
             raise ValueError("no parameters")  # the program knows what to say
-        self._memory.view("u8")[0] = parameters.ctypes.data
+        self._memory.view("u8")[0] = _address(parameters)
+        self._held = held  # or they could grow, and be elsewhere then
         self.parameters = parameters
 
 
@@ -206,6 +212,10 @@ class Codes:
 _kept: OrderedDict[Any, Codes] = OrderedDict()
 _compiling = threading.RLock()
 _libraries = itertools.count()
+if hasattr(os, "register_at_fork"):  # or a child would wait for a thread that only its parent has
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
 
 
 def _codes_of(structure: Any, nodes: int) -> Codes:
@@ -213,7 +223,7 @@ def _codes_of(structure: Any, nodes: int) -> Codes:
     with _compiling:
         codes = _kept.setdefault(structure, Codes(nodes))
         _kept.move_to_end(structure)
-        while sum(held.nodes + OVERHEAD for held in _kept.values()) > KEPT and len(_kept) > 1:
+        while sum(held.nodes + OVERHEAD for held in list(_kept.values())) > KEPT and len(_kept) > 1:
             _kept.popitem(last=False)
         return codes
 
@@ -268,7 +278,9 @@ def _address(array: Any) -> int:
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     except (TypeError, ValueError):  # read-only, or empty
-        return int(array.ctypes.data)
+        import numpy as np
+
+        return int(np.asarray(array).ctypes.data)
 
 
 @functools.cache
@@ -316,6 +328,7 @@ def width() -> int:
 def _structure(
     roots: Sequence[Value],
     nodes: Sequence[Value],
+    inputs: int,
     wrt: Sequence[Value],
     leaves: Mapping[Value, Any],
     seeded: int,
@@ -325,5 +338,6 @@ def _structure(
     kinds = [node.op or leaves[node] for node in nodes]
     edges = array("q", [number[x] for node in nodes for x in node.parents])
     counts = array("q", [len(node.parents) for node in nodes])
-    targets = [leaves.get(x, number.get(x)) for x in wrt]
-    return tuple(kinds), edges.tobytes(), counts.tobytes(), tuple(number[x] for x in roots), tuple(targets), seeded
+    targets = [number.get(x, leaves.get(x)) for x in wrt]
+    outputs = [number[x] for x in roots]
+    return tuple(kinds), edges.tobytes(), counts.tobytes(), inputs, tuple(outputs), tuple(targets), seeded

@@ -144,8 +144,12 @@ class Program:
         return found if self.wrt else found[0]
 
     def _check_call(self, inputs: Sequence[float]) -> None:
+        listed = [x for x in inputs if isinstance(x, Iterable) and not isinstance(x, str)]
+        cure = "; give each as an argument of its own, as in program(*row), and several rows to batch" if listed else ""
         if len(inputs) != len(self.inputs):
-            raise TypeError(f"this program takes {len(self.inputs)} input(s), not {len(inputs)}") from None
+            raise TypeError(f"this program takes {len(self.inputs)} input(s), not {len(inputs)}{cure}") from None
+        if listed:
+            raise TypeError(f"an input is a number, not {type(listed[0]).__name__} {listed[0]!r:.80}{cure}") from None
         for x in inputs:
             real(x, "a program")
         self._checked(self.parameters)
@@ -211,18 +215,23 @@ class Program:
         except ValueError as error:  # rows of different lengths
             raise ValueError(f"rows must be a row of {len(self.inputs)} numbers per example") from error
         if rows.dtype.kind not in "bfiu" and rows.size:
-            raise TypeError(f"rows must be real numbers, not of type {rows.dtype}")
+            raise TypeError(f"rows must be real numbers, not of type {rows.dtype}: convert them with astype(float)")
         if rows.shape == (0,):
             rows = rows.reshape(0, len(self.inputs))
         if rows.ndim != 2 or rows.shape[1] != len(self.inputs):
-            raise ValueError(f"rows must be of shape (examples, {len(self.inputs)}), not {rows.shape}")
+            raise ValueError(
+                f"rows must be of shape (examples, {len(self.inputs)}), not {rows.shape}: a row per example, "
+                "a column per input"
+            )
         return rows
 
     def _checked(self, parameters: Any) -> Any:
         """The parameters, if they are what programs read."""
-        kind = getattr(parameters, "dtype", getattr(parameters, "typecode", None))
-        flat = getattr(parameters, "ndim", 1) == 1 and memoryview(parameters).contiguous if kind else False
-        if kind not in ("float64", "d") or not flat or len(parameters) != len(self.leaves):
+        try:
+            held = memoryview(parameters)
+        except TypeError:
+            held = memoryview(b"")
+        if held.format != "d" or held.shape != (len(self.leaves),) or not held.c_contiguous:
             raise ValueError(
                 f"parameters must be a contiguous array of {len(self.leaves)} float64 numbers, as load() makes"
             )
@@ -346,6 +355,8 @@ class _Python:
 
 def _values(what: str, values: Sequence[Value]) -> tuple[Value, ...]:
     """A list of Values, none of them twice."""
+    if not isinstance(values, Iterable):
+        raise TypeError(f"{what} must be a list of Values, such as [x, y], not {type(values).__name__} {values!r}")
     found = tuple(values)
     for x in found:
         if not isinstance(x, Value):

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from autograd import operations as ops
 from autograd import vector_math
 from autograd.operations import Operation, real
+from autograd.tape import TOTAL
 
 
 def _binary(op: Operation) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
@@ -103,6 +104,9 @@ class Function:
         self.lines = [f"define {head} {{", "entry:"]
         self._count = 0
         self._block = "entry"
+        self._users = 0  # how many users' rows are being written out
+        #: What rows within them have given that may raise an error, as in ``Tape.raising``.
+        self.raising: list[Any] = []
 
     def let(self, instruction: str) -> Register:
         """A register for the result of an instruction."""
@@ -127,13 +131,20 @@ class Function:
     def apply(self, op: Operation, operands: Sequence[Any]) -> Any:
         """A row of the table on registers and numbers."""
         if line := _LINES.get(op):
-            return self.let(line.format(*map(self.write, operands), T=self.type))
-        if native := _NATIVE.get(op):
-            return native(self, *operands)
-        if op.name in LIBRARY and op.name in ops.BUILT_IN:
-            return self.call(op.name, operands)
-        made = (op.lowering or op.forward)(*op.columns(list(operands)))
-        return made if isinstance(made, Register) else real(made, op.name)
+            found: Any = self.let(line.format(*map(self.write, operands), T=self.type))
+        elif native := _NATIVE.get(op):
+            found = native(self, *operands)
+        elif op.name in LIBRARY and op.name in ops.BUILT_IN:
+            found = self.call(op.name, operands)
+        else:
+            users = op.name not in ops.BUILT_IN
+            self._users += users
+            found = (op.lowering or op.forward)(*op.columns(list(operands)))
+            self._users -= users
+            found = found if isinstance(found, Register) else real(found, op.name)
+        if self._users and op not in TOTAL:
+            self.raising.append(found)
+        return found
 
     def call(self, name: str, operands: Sequence[Any]) -> Register:
         """A function of the C library, lane by lane, or of :mod:`autograd.vector_math`."""

@@ -82,6 +82,7 @@ class Tape:
     Attributes:
         terms: the instructions; leaves and constants are not among them.
         checks: adjoints that have to be finite for the code to be right.
+        size: how many instructions of two operands it comes to.
         raising: results of rows that may raise an error, and are not finite where they do.
     """
 
@@ -89,6 +90,7 @@ class Tape:
         self.terms: list[Term] = []
         self.checks: list[Term] = []
         self.raising: list[Term] = []
+        self.size = 0
         self._known: dict[Any, Term] = {}
 
     def number(self, x: Any) -> Term:
@@ -123,6 +125,7 @@ class Tape:
     def _appended(self, op: Operation, operands: tuple[Term, ...]) -> Term:
         term = Term(self, op, operands)
         self.terms.append(term)
+        self.size += max(1, len(operands) - 1)
         return term
 
     def _folded(self, op: Operation, operands: tuple[Term, ...]) -> Term | None:
@@ -156,6 +159,7 @@ class Layer:
     Attributes:
         column: the operands q that the rows have in common.
         starts: the number of each row's first parameter; the others of the row follow it.
+        parameters: the numbers of all of them; no two rows share one.
         wanted: the rows towards whose parameters a gradient is wanted.
         elements: q as terms.
         adjoints: g as terms, by the number of the row.
@@ -165,6 +169,7 @@ class Layer:
         self.column = column
         self.rows: list[Value] = []
         self.starts: list[int] = []
+        self.parameters: set[int] = set()
         self.wanted: set[int] = set()
         self.elements: list[Term] = []
         self.adjoints: dict[int, Term] = {}
@@ -271,12 +276,23 @@ class Lowered:
 
     def _term(self, node: Value, place: Place, known: Mapping[Value, Any]) -> Term:
         if node.op is not None:
-            term = self.tape.apply(node.op, tuple([self.numbers[known[x]] for x in node.parents]))
+            term = self._sum(node.op, tuple([self.numbers[known[x]] for x in node.parents]))
             if node.op not in TOTAL:
                 self.tape.raising.append(term)
             return term
         leaf = place(node)
         return self.tape.leaf(*leaf) if leaf else self.tape.number(self.constants[node])
+
+    def _sum(self, op: Operation, operands: tuple[Term, ...]) -> Term:
+        """An operation; for a machine, a long sum is one of shorter ones, since it would take long to compile."""
+        columns = op.columns(operands)
+        if not self.machine or op not in (ops.fsum, ops.sumprod) or len(columns[0]) <= LONGEST_SUM:
+            return self.tape.apply(op, operands)
+        parts = []
+        for i in range(0, len(columns[0]), LONGEST_SUM):
+            part = [x for column in columns for x in column[i : i + LONGEST_SUM]]
+            parts.append(self.tape.apply(op, tuple(part)))
+        return self._sum(ops.fsum, tuple(parts))
 
     def _chain(self, g: Any, op: Operation, j: int, operands: Sequence[Any], z: Any) -> Any:
         """One term of the chain rule, the adjoint times the slope, as an instruction."""
@@ -308,13 +324,17 @@ def _layers(nodes: Sequence[Value], place: Place) -> dict[Value, tuple[Layer, in
                 kind, start = place(weights[0]) or ("", 0)
                 if kind == "parameter" and all(place(w) == (kind, start + j) for j, w in enumerate(weights)):
                     layer = layers.setdefault(tuple(column), Layer(tuple(column)))
-                    layer.rows.append(node)
-                    layer.starts.append(start)
-                    break
+                    numbers = range(start, start + len(weights))
+                    if layer.parameters.isdisjoint(numbers):  # the loops add to several rows of dW at a time
+                        layer.rows.append(node)
+                        layer.starts.append(start)
+                        layer.parameters.update(numbers)
+                        break
     worthwhile = [layer for layer in layers.values() if len(layer.rows) * len(layer.column) >= SMALLEST_LAYER]
     return {node: (layer, row) for layer in worthwhile for row, node in enumerate(layer.rows)}
 
 
+LONGEST_SUM = 200
 #: Fewer weights than this are cheaper as instructions.
 SMALLEST_LAYER = 16
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from autograd import Constant, Graph, Operation, Program, Value, where
+from autograd.algorithms import leading_to, topological_order
 from autograd.context import comparisons, infinities, recorded
 from nn.checks import CompileError
 
@@ -41,6 +42,8 @@ class Recording:
         self._places = {p: i for i, p in enumerate(parameters)}
         self._shapes: dict[Steps, _Shape] = {}
         self._rows: list[tuple[_Shape, int]] = []  # of each example
+        #: The nodes of the first example's graph, and of the last one's.
+        self._first: set[Value] = set()
         self._last: set[Value] = set()
 
     def add(self, make: Callable[[], Value]) -> None:
@@ -94,8 +97,10 @@ class Recording:
                 steps.append((node.op, operands))
             stack.pop()
         made = places.keys() - self._places.keys()
-        if made & self._last:
-            raise CompileError(f"{self.what} uses nodes again that were computed for another example")
+        again = (made & self._first) | (made & self._last)
+        if again & leading_to(topological_order(*again), self.parameters):
+            raise CompileError(f"{self.what} uses nodes again that were computed for another example, or another time")
+        self._first = self._first or made
         self._last = made
         return tuple(steps), numbers
 

@@ -519,6 +519,29 @@ def test_nodes_of_another_example() -> None:
         run(True, Remembering, squared_error, SIDES, descend())
 
 
+def test_nodes_that_are_kept() -> None:
+    """What was computed once stays what it was in the eager engine; what no parameter leads to may be kept."""
+
+    class Keeping(Module):
+        def __init__(self) -> None:
+            self.w, self.kept = Value(0.5), dict[Any, Value]()
+
+        def __call__(self, x: Any) -> Value:
+            return self.kept.setdefault(tuple(x), self.w * x[0])
+
+    class Features(Keeping):
+        def __call__(self, x: Any) -> Value:
+            return self.w * self.kept.setdefault(tuple(x), Value(x[0]).tanh())
+
+    reason = "uses nodes again that were computed for another example, or another time"
+    with pytest.raises(ValueError, match=f"the loss {reason}"):
+        run(True, Keeping, squared_error, SIDES, descend())
+    penalties: dict[Module, Value] = {}
+    with pytest.raises(ValueError, match=f"the penalty {reason}"):
+        run(True, network(2, 1), hinge, SIDES, descend(), penalty=lambda m: penalties.setdefault(m, l2(m)))
+    agree(Features, squared_error, SIDES, descend())
+
+
 def test_graphs_of_too_many_kinds() -> None:
     """As many sizes as examples."""
     data = [([1.0] * (j + 1), 1.0) for j in range(9)]

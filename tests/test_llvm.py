@@ -1,13 +1,31 @@
 """Machine code: layers of all shapes on all kinds of processor, parts of long programs, what graphs share."""
 
+import math
 import platform
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from autograd import Graph, Program, Value, descent, exp, llvm, logsumexp, machine, sin, sumprod, tanh
+from autograd import (
+    Graph,
+    Operation,
+    Program,
+    Value,
+    atan,
+    descent,
+    exp,
+    fsum,
+    llvm,
+    logsumexp,
+    machine,
+    sin,
+    sumprod,
+    tanh,
+)
+from autograd.operations import table
 from nn import MLP, Adam, fit, squared_error
 
 PROCESSORS = {"host": machine.host(), "generic": ("", "")}
@@ -142,3 +160,30 @@ def test_the_text() -> None:
     assert "define i64 @batch(" in text
     assert "define i64 @one(" in text
     assert "call double @tanh(double" in text
+
+
+def test_long_sums_compile_in_linear_time() -> None:
+    """As sums of sums; the numbers are the same up to rounding."""
+    w = Value(0.5)
+    xs = [Value(j * 1e-3) for j in range(20_000)]
+    program = Graph(sumprod(xs, [w] * len(xs)) + fsum(xs)).compile(xs, [w])
+    value, gradient = program(*[x.data for x in xs])
+    total = math.fsum(x.data for x in xs)
+    assert value == pytest.approx(1.5 * total, rel=1e-12)
+    assert gradient[0] == pytest.approx(total, rel=1e-12)
+
+
+def test_a_users_row_raises_what_rows_within_it_raise() -> None:
+    """Also where the result does not show it: atan(1 / 0) is a number."""
+    steep = Operation("steep", lambda x: atan(1.0 / x), (lambda x, z: -1.0 / (1.0 + x * x),))
+    try:
+        x = Value(2.0, label="x")
+        program = Graph(steep(x) * 1.0).compile([x], [x])
+        assert program(4.0)[0] == pytest.approx(math.atan(0.25), rel=1e-15)
+        runs: list[Callable[[], object]] = [lambda: program(0.0), lambda: program.batch([[1.0], [0.0], [2.0]])]
+        for run in runs:
+            with pytest.raises(ZeroDivisionError) as error:
+                run()
+            assert 'in steep(u), u = 0.0 ("x")' in error.value.__notes__
+    finally:
+        table.pop("steep")

@@ -6,12 +6,14 @@ import gc
 import importlib
 import linecache
 import math
+import os
 import pickle
 import subprocess
 import sys
 import threading
 import traceback
 import weakref
+from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -198,6 +200,8 @@ def test_what_cannot_be_compiled_says_why() -> None:
                 graph.compile(wrong, backend=backend)
             with pytest.raises(TypeError, match=r"float|str|None"):
                 graph.compile([], wrong, backend=backend)
+        with pytest.raises(TypeError, match=r"inputs must be a list of Values.* not Value"):
+            graph.compile(x, backend=backend)  # type: ignore[arg-type]
     unknown: Any = "fortran"
     with pytest.raises(ValueError, match="fortran"):
         graph.compile([x], backend=unknown)
@@ -212,6 +216,8 @@ def test_calls_with_wrong_numbers_of_inputs_or_no_numbers(backend: Any) -> None:
     for wrong in ((), (1.0,), (1.0, 2.0, 3.0), ([1.0, 2.0],)):
         with pytest.raises(TypeError, match=rf"2 input.*not {len(wrong)}"):
             program(*wrong)
+    with pytest.raises(TypeError, match=r"2 input.*not 1; .* program\(\*row\)"):
+        program([1.0, 2.0])  # type: ignore[arg-type]
     for wrong in ("1.0", None, 1j, [1.0], Value(1.0), np.ones(2), b"1"):
         with pytest.raises(TypeError, match=type(wrong).__name__):
             program(1.0, wrong)
@@ -322,6 +328,27 @@ def test_parameters_of_the_wrong_kind(wrong: Any, backend: Any) -> None:
 
 
 @each_backend
+def test_parameters_that_are_wrong_from_the_start(backend: Any) -> None:
+    """Before the first call, nothing has been read yet that a wrong kind could differ from."""
+    x, _, _, o = neuron()
+    for wrong in (None, [1.0, 2.0], np.frombuffer(b"-" + bytes(16), offset=1)):
+        program = Graph(o).compile([x], backend=backend)
+        program.parameters = wrong
+        with pytest.raises(ValueError, match="array of 2 float64 numbers"):
+            program(0.5)
+
+
+@each_backend
+def test_parameters_in_an_array_of_the_standard_library(backend: Any) -> None:
+    x, _, _, o = neuron()
+    program = Graph(o).compile([x], backend=backend)
+    expected = program(0.5)
+    program.parameters = array("d", program.parameters)
+    assert close(program(0.5), expected[0], [*expected[1]])
+    assert close(program.batch([[0.5]]), expected[0], [*expected[1]])
+
+
+@each_backend
 def test_parameters_that_are_not_contiguous(backend: Any) -> None:
     """Are refused, and never read with their neighbours; a read-only array is as good as any."""
     x, w, b, o = neuron()
@@ -428,6 +455,68 @@ def test_graphs_of_one_structure_share_one_code() -> None:
     before = compilations()
     program(2).batch([[0.5], [0.25]])
     assert compilations() == before
+
+
+def test_structures_that_are_hard_to_tell_apart() -> None:
+    """The number of inputs, the sign of an exponent of zero, and exponents beside places of nodes."""
+
+    def squared(*unused: Value) -> tuple[Any, Any]:
+        x, w = Value(0.5), Value(3.0)
+        program = Graph(ops.cosh(w * x + w)).compile([x, *unused], backend="llvm")
+        numbers = [0.25, *(9.0 for _ in unused)]
+        return program(*numbers), program.batch([numbers, numbers])
+
+    (one, batch), (other_one, other_batch) = squared(), squared(Value(1.0))
+    assert close(one, math.cosh(3.75), [1.25 * math.sinh(3.75)])
+    assert close(batch, 2 * math.cosh(3.75), [2.5 * math.sinh(3.75)])
+    assert close(other_one, one[0], one[1])
+    assert close(other_batch, batch[0], batch[1])
+
+    for zero in (0.0, -0.0):
+        x, e = Value(-1.0), Constant(zero)
+        assert Graph(x**e + ops.atan2(e, x)).compile([x], backend="llvm")(-1.0) == 1.0 + math.copysign(math.pi, zero)
+
+    x = Value(1.3)
+    graph = Graph((x**3.0).sin())
+    exponent, inner = graph.nodes[1], graph.nodes[3]
+    assert graph.compile([x], [exponent], backend="llvm")(1.3)[1] != 1.0
+    assert graph.compile([x], [inner], backend="llvm")(1.3)[1] == 1.0
+
+
+@pytest.mark.parametrize("offsets", [(0, 0), (0, 1, 2, 3), (5, 0, 20, 5)])
+@each_backend
+def test_weighted_sums_of_one_column_may_share_weights(backend: Any, offsets: tuple[int, ...]) -> None:
+    """As where a layer is called twice on the same Values, or a filter is moved along its weights."""
+    x, w = [Value(0.1 * j - 0.5) for j in range(9)], [Value(0.3 - 0.02 * j) for j in range(29)]
+    y = ops.fsum([ops.sumprod(w[k : k + 9], x) ** 2 + ops.sumprod(w[k : k + 9], x).tanh() for k in offsets])
+    y.backward()
+    program = Graph(y).compile(x, w, backend=backend)
+    row = [v.data for v in x]
+    assert close(program(*row), y.data, [v.grad for v in w])
+    assert close(program.batch([row] * 5), 5 * y.data, [5 * v.grad for v in w])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_child_compiles_even_if_its_parent_was_about_to() -> None:
+    code = """
+import os, signal, threading
+from autograd import Graph, Value, machine
+held, done = threading.Event(), threading.Event()
+def compiling():
+    with machine._compiling:
+        held.set()
+        done.wait(0.5)
+thread = threading.Thread(target=compiling)
+thread.start()
+held.wait()
+if not (child := os.fork()):
+    signal.alarm(20)
+    x = Value(2.0)
+    os._exit(Graph(x * x).compile([x], [], backend="llvm")(3.0) != 9.0)
+thread.join()
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, timeout=60).returncode == 0
 
 
 def resident() -> int:
