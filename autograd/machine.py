@@ -17,7 +17,7 @@ from autograd import operations as ops
 from autograd.llvm import Target, Writer
 from autograd.operations import Operation
 from autograd.register import Function, Module, Register
-from autograd.tape import Lowered, Tape
+from autograd.tape import Lowered, Tape, Task
 from autograd.value import Value
 
 #: Instructions of a tape up to which LLVM optimises, and several examples run side by side.
@@ -37,41 +37,22 @@ _ONE = ctypes.CFUNCTYPE(_I, _P)
 class Machine:
     """A graph as machine code.
 
-    Args:
-        roots: the outputs.
-        nodes: the graph in topological order.
-        inputs: the leaves whose numbers come with each example.
-        leaves: the leaves whose numbers are parameters.
-        wrt: the nodes to differentiate by.
-        constants: the numbers of the other leaves.
-        seeded: how many of the roots are differentiated.
-
     Raises:
         TypeError: if an operation is no arithmetic that machine code can do.
     """
 
-    def __init__(
-        self,
-        roots: Sequence[Value],
-        nodes: Sequence[Value],
-        inputs: Sequence[Value],
-        leaves: Sequence[Value],
-        wrt: Sequence[Value],
-        constants: Mapping[Value, float],
-        seeded: int,
-    ) -> None:
+    def __init__(self, task: Task) -> None:
         import llvmlite  # noqa: F401  # not needed before the first call, but missed now
         import numpy as np
 
+        roots, nodes, inputs, leaves, wrt, constants, seeded = self._task = task
         for op in {node.op for node in nodes if node.op}:
             if op.name not in ops.BUILT_IN:
                 _check(op)
-        self._graph, self._numbers, self._seeded = (roots, nodes, wrt), constants, seeded
-        places = {x: ("input", j) for j, x in enumerate(inputs)} | {x: ("parameter", j) for j, x in enumerate(leaves)}
         # Other numbers are data too, so that graphs that differ in them share their code; but x**2 is not x**y.
         exponents = {node.parents[1] for node in nodes if node.op is ops.pow}
         data = [x for x in constants if x not in exponents]
-        self._places = places | {x: ("constant", j) for j, x in enumerate(data)}
+        self._places = task.places() | {x: ("constant", j) for j, x in enumerate(data)}
         self._constants = np.array([constants[x] for x in data], dtype=float)
         # The gradient by parameters has their order, with a place for each; what else is in wrt follows.
         kinds = [self._places.get(x, ("", 0)) for x in wrt]
@@ -164,7 +145,7 @@ class Machine:
             return self._codes.batch
 
     def _lowered(self) -> Lowered:
-        return Lowered(*self._graph, self._places.get, self._numbers, seeded=self._seeded, machine=True)
+        return Lowered(self._task, self._places.get, machine=True)
 
     def _written(self, lowered: Lowered, lanes: int) -> Writer:
         target = Target(lanes, width(), tile=4 if width() == 8 else 2)

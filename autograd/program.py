@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autograd import interpreter
 from autograd.algorithms import assign
 from autograd.operations import real
+from autograd.tape import Task
 from autograd.value import Constant, Value
 
 # What only some programs need is imported when they do, for `import autograd` is to be quick.
@@ -96,23 +97,23 @@ class Program:
         """The code, which is made when it first runs."""
         if backend not in ("auto", "llvm", "source"):
             raise ValueError(f"backend must be 'auto', 'llvm' or 'source', not {backend!r}")
-        arguments = self._arguments()
+        task = self._task()
         if backend == "llvm" or (backend == "auto" and all(map(importlib.util.find_spec, ("llvmlite", "numpy")))):
             try:
                 from autograd.machine import Machine
 
                 self.backend = "llvm"
-                return Machine(*arguments)
+                return Machine(task)
             except ImportError as error:
                 raise ImportError("backend 'llvm' needs numpy and llvmlite: pip install 'gradgraph[fast]'") from error
             except TypeError:  # an operation that is no arithmetic
                 if backend == "llvm":
                     raise
         self.backend = "source"
-        return _Python(arguments, self._checked)
+        return _Python(task, self._checked)
 
-    def _arguments(self) -> tuple[Any, ...]:
-        return self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._constants, self._seeded
+    def _task(self) -> Task:
+        return Task(self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._constants, self._seeded)
 
     def load(self) -> None:
         """Copy the numbers of ``leaves`` into ``parameters``."""
@@ -312,10 +313,10 @@ class Program:
         if language == "llvm":
             from autograd.machine import Machine
 
-            return Machine(*self._arguments()).text()
+            return Machine(self._task()).text()
         from autograd.source import Source
 
-        return Source(*self._arguments()).text
+        return Source(self._task()).text
 
     def __repr__(self) -> str:
         counts = f"{len(self.inputs)} inputs, {len(self.leaves)} parameters, {len(self.nodes)} values"
@@ -325,8 +326,8 @@ class Program:
 class _Python:
     """Backend ``source``; the code is made when it first runs."""
 
-    def __init__(self, arguments: tuple[Any, ...], checked: Callable[[Any], Any]) -> None:
-        self._arguments, self._inputs, self._checked = arguments, len(arguments[2]), checked
+    def __init__(self, task: Task, checked: Callable[[Any], Any]) -> None:
+        self._task, self._checked = task, checked
         self._parameters: Any = None  # those that were checked last
 
     @functools.cached_property
@@ -334,11 +335,11 @@ class _Python:
         """The code."""
         from autograd.source import Source
 
-        return Source(*self._arguments)
+        return Source(self._task)
 
     def one(self, inputs: Sequence[float], parameters: Any) -> tuple[Any, Any] | None:
         """The value (of several roots, a tuple) and the gradient; None if the interpreter has to be asked."""
-        if len(inputs) != self._inputs:
+        if len(inputs) != len(self._task.inputs):
             raise TypeError("other inputs")  # the program knows what to say
         if parameters is not self._parameters:
             self._parameters = self._checked(parameters)

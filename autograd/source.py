@@ -1,11 +1,12 @@
 """Programs in Python: a graph and its backward pass as a function that one can read, and step through.
 
 >>> from autograd import Graph, Value
+>>> from autograd.tape import Task
 >>> x, w, b = Value(2.0, label="x"), Value(-3.0, label="w"), Value(6.88, label="b")
 >>> o = (x * w + b).tanh()
 >>> o.label = "o"
 >>> graph = Graph(o)
->>> code = Source(graph.roots, graph.nodes, [x], [w, b], [w, b], {})
+>>> code = Source(Task(graph.roots, graph.nodes, inputs=[x], leaves=[w, b], wrt=[w, b], constants={}))
 >>> print(code.text)
 from math import tanh
 <BLANKLINE>
@@ -35,14 +36,14 @@ import math
 import unicodedata
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from autograd import operations as ops
 from autograd.arrays import on_arrays
 from autograd.operations import ATOM, BUILT_IN, PRODUCT, Operation
 from autograd.symbol import fill
-from autograd.tape import Lowered, Term
+from autograd.tape import Lowered, Task, Term
 from autograd.value import Value
 
 #: How long, in characters, formulas and names may get; so brackets never nest too deep for Python.
@@ -61,37 +62,20 @@ _numbers = itertools.count(1)
 class Source:
     """A program in Python.
 
-    Args:
-        roots: the outputs.
-        nodes: the graph in topological order.
-        inputs: the leaves that every run gives numbers for.
-        leaves: the other variables, whose numbers are ``parameters``.
-        wrt: the nodes to differentiate by.
-        constants: the numbers of all leaves that are neither.
-        seeded: how many of the roots are differentiated.
-
     Attributes:
         text: the code.
     """
 
-    def __init__(
-        self,
-        roots: Sequence[Value],
-        nodes: Sequence[Value],
-        inputs: Sequence[Value],
-        leaves: Sequence[Value],
-        wrt: Sequence[Value],
-        constants: Mapping[Value, float],
-        seeded: int = 1,
-    ) -> None:
-        lowered = _Lowered(roots, nodes, inputs, leaves, wrt, constants, seeded)
+    def __init__(self, task: Task) -> None:
+        lowered = _Lowered(task)
+        nodes, inputs, leaves = task.nodes, task.inputs, task.leaves
         names = {x: x.label or "unused" for x in (*inputs, *leaves)}  # of those that the graph does not have
         names |= {node: node.label or f"v{i}" for i, node in enumerate(nodes, start=1)}
         writer = _Writer(lowered, names)
         program = f"program {next(_numbers)}"
         self._functions, self._files = writer.functions, {}
         # A file for each function, since a file is compiled as a whole, in memory.
-        for number, lines in enumerate(writer.program(inputs, leaves, wrt)):
+        for number, lines in enumerate(writer.program(inputs, leaves, task.wrt)):
             self._files[f"<{program}, {number}>"] = [line + "\n" for line in lines]
         self._codes = [compile("".join(lines), name, "exec", dont_inherit=True) for name, lines in self._files.items()]
         self._run = self._bound(_on_floats)
@@ -182,23 +166,14 @@ class _Lowered(Lowered):
         turn: how many terms belong to the forward pass; None if there is no other.
     """
 
-    def __init__(
-        self,
-        roots: Sequence[Value],
-        nodes: Sequence[Value],
-        inputs: Sequence[Value],
-        leaves: Sequence[Value],
-        wrt: Sequence[Value],
-        constants: Mapping[Value, float],
-        seeded: int,
-    ) -> None:
+    def __init__(self, task: Task) -> None:
         self.adjoints: dict[tuple[Term, Term], None] = {}
         self.handed_on: dict[Term, tuple[Term, Term]] = {}
         self.turn: int | None = None
-        place = {x: ("input", j) for j, x in enumerate(inputs)} | {x: ("parameter", j) for j, x in enumerate(leaves)}
-        super().__init__(roots, nodes, wrt, place.get, constants, seeded=seeded, machine=False)
-        self.numbers |= {x: self.tape.leaf(*at) for x, at in place.items()}  # also those that nothing depends on
-        for x, g in zip(wrt, self.gradient, strict=True):
+        places = task.places()
+        super().__init__(task, places.get, machine=False)
+        self.numbers |= {x: self.tape.leaf(*at) for x, at in places.items()}  # also those that nothing depends on
+        for x, g in zip(task.wrt, self.gradient, strict=True):
             if g is not None:
                 self.adjoints[self.numbers[x], g] = None
 

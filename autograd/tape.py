@@ -17,7 +17,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from autograd import algorithms
 from autograd import operations as ops
@@ -198,6 +198,34 @@ class _Column:
 
 _COLUMN = _Column()
 
+
+class Task(NamedTuple):
+    """What a program computes.
+
+    Attributes:
+        roots: the outputs.
+        nodes: the graph in topological order.
+        inputs: the leaves whose numbers come with each example.
+        leaves: the other variables, whose numbers are parameters.
+        wrt: the nodes to differentiate by.
+        constants: the numbers of all leaves that are neither.
+        seeded: how many of the roots are differentiated.
+    """
+
+    roots: Sequence[Value]
+    nodes: Sequence[Value]
+    inputs: Sequence[Value]
+    leaves: Sequence[Value]
+    wrt: Sequence[Value]
+    constants: Mapping[Value, float]
+    seeded: int = 1
+
+    def places(self) -> dict[Value, tuple[str, int]]:
+        """The kind and number of each leaf that is no constant."""
+        inputs = {x: ("input", j) for j, x in enumerate(self.inputs)}
+        return inputs | {x: ("parameter", j) for j, x in enumerate(self.leaves)}
+
+
 Place = Callable[[Value], tuple[str, int] | None]
 
 
@@ -205,12 +233,8 @@ class Lowered:
     """A graph and its backward pass as a tape.
 
     Args:
-        roots: the outputs.
-        nodes: the graph in topological order.
-        wrt: the nodes to differentiate by.
+        task: the graph.
         place: the kind and number of a leaf; None if its number is part of the code.
-        constants: those numbers.
-        seeded: how many of the roots are differentiated.
         machine: whether the code is for a machine that never raises: then an adjoint of 0 hands nothing on
             through a slope that may be infinite, and weighted sums of parameters become layers.
 
@@ -222,18 +246,9 @@ class Lowered:
         layers: the layers.
     """
 
-    def __init__(
-        self,
-        roots: Sequence[Value],
-        nodes: Sequence[Value],
-        wrt: Sequence[Value],
-        place: Place,
-        constants: Mapping[Value, float],
-        *,
-        seeded: int,
-        machine: bool,
-    ) -> None:
-        self.tape, self.machine, self.constants = Tape(), machine, constants
+    def __init__(self, task: Task, place: Place, *, machine: bool) -> None:
+        roots, nodes, _, _, wrt, self.constants, seeded = task
+        self.tape, self.machine = Tape(), machine
         members = _layers(nodes, place) if machine else {}
         self.layers = list(dict.fromkeys(layer for layer, _ in members.values()))
         # With layers, the graph is written anew; `order` holds the nodes of either.

@@ -21,6 +21,7 @@ from autograd import operations as ops
 from autograd.arrays import on_arrays
 from autograd.operations import BUILT_IN, table
 from autograd.source import Source
+from autograd.tape import Task
 
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1e-310, 1e200, -1e200, 710.0, -800.0, math.inf, -math.inf, math.nan]
 
@@ -32,7 +33,7 @@ def compiled(graph: Graph, inputs: Sequence[Value] = (), wrt: Sequence[Value] | 
     constants: dict[Value, float] = {
         x: x.data for x in graph if isinstance(x, Constant) and x.op is None and x not in inputs
     }
-    return Source(graph.roots, graph.nodes, inputs, leaves, wrt, constants, len(graph.roots))
+    return Source(Task(graph.roots, graph.nodes, inputs, leaves, wrt, constants, len(graph.roots)))
 
 
 def bits(numbers: Sequence[float]) -> list[str]:
@@ -226,7 +227,7 @@ def test_gradients_that_are_the_same_for_all_rows() -> None:
     """They are counted for each; a leaf that is not part of the graph has a gradient of 0."""
     x, a, b, alone = Value(1.0), Value(2.0), Value(3.0), Value(4.0)
     graph = Graph(x + a * ops.tanh(b))
-    code = Source(graph.roots, graph.nodes, [x], [a, b, alone], [a, x, alone, *graph.nodes[-2:]], {})
+    code = Source(Task(graph.roots, graph.nodes, [x], [a, b, alone], [a, x, alone, *graph.nodes[-2:]], {}))
     found = code.block(np.array([[1.0], [2.0], [3.0]]), np.array([2.0, 3.0, 4.0]))
     assert found is not None
     np.testing.assert_allclose(found[1], [3.0 * math.tanh(3.0), 3.0, 0.0, 3.0, 3.0], rtol=1e-15)
@@ -238,10 +239,10 @@ def test_some_roots_are_not_differentiated() -> None:
     """The first are; the others are outputs only. Without ``wrt`` there is no backward pass."""
     x, y = Value(0.5, label="x"), Value(2.0, label="y")
     graph = Graph(x * y, ops.exp(x))
-    code = Source(graph.roots, graph.nodes, [], [x, y], [x, y], {}, 1)
+    code = Source(Task(graph.roots, graph.nodes, [], [x, y], [x, y], {}, 1))
     assert code.one([], array("d", [0.5, 2.0])) == ([1.0, math.exp(0.5)], [2.0, 0.5])
     assert code.text.endswith("    grad_x = y\n    grad_y = x\n    return [v3, v4], [grad_x, grad_y]\n")
-    value = Source(graph.roots, graph.nodes, [], [x, y], [], {}, 1)
+    value = Source(Task(graph.roots, graph.nodes, [], [x, y], [], {}, 1))
     assert value.one([], array("d", [0.5, 2.0])) == ([1.0, math.exp(0.5)], [])
     assert "backward" not in value.text
 
@@ -382,9 +383,10 @@ import sys
 from array import array
 from autograd import Graph, Value
 from autograd.source import Source
+from autograd.tape import Task
 x = Value(2.0)
 graph = Graph(x * x)
-code = Source(graph.roots, graph.nodes, [], [x], [x], {})
+code = Source(Task(graph.roots, graph.nodes, [], [x], [x], {}))
 print(code.one([], array("d", [3.0])), "numpy" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
