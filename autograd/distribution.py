@@ -16,7 +16,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-SIZE = 4096  # examples in a piece: to hand over fewer takes longer than to run them
+VALUES = 5_000_000  # in a piece, over all its examples: to hand over fewer takes longer than to compute them
 PIECES = 64  # of a batch at most, since each costs the same to hand over
 
 _logger = logging.getLogger("autograd")
@@ -25,14 +25,18 @@ _logger = logging.getLogger("autograd")
 class Runnable(Protocol):
     """What a batch is run by: a program."""
 
+    @property
+    def nodes(self) -> Sequence[Any]:
+        """Its graph."""
+
     def _part(self, parameters: Any, rows: Any, first: int, per_example: bool) -> tuple[Any, Any]: ...
 
 
 def run(program: Runnable, parameters: Any, rows: Any, per_example: bool, executor: Executor) -> tuple[Any, Any]:
     """What ``program._part`` gives for all rows, found in pieces and added up in their order.
 
-    The pieces depend on the number of rows alone, and so does the result. A batch of one piece is run here.
-    Where a worker dies and takes its pool along, what is missing is run here as well.
+    The pieces depend on the program and the number of rows alone, and so does the result. A batch of one
+    piece is run here. Where a worker dies and takes its pool along, what is missing is run here as well.
 
     Raises:
         TypeError: if there is no executor.
@@ -46,13 +50,18 @@ def run(program: Runnable, parameters: Any, rows: Any, per_example: bool, execut
             "a batch needs a concurrent.futures.Executor, such as a ThreadPoolExecutor or the get_executor() of "
             f"a Dask client, not {type(executor).__name__} {executor!r}"
         )
-    size = max(SIZE, -(-len(rows) // PIECES))
+    size = max(_least(program), -(-len(rows) // PIECES))
     if len(rows) <= size:
         return program._part(parameters, rows, 0, per_example)
     shared = _Shared(program)
     pieces = [(shared, parameters, rows[i : i + size], i, per_example) for i in range(0, len(rows), size)]
     outputs, grads = zip(*_results(pieces, executor), strict=True)
     return np.concatenate(outputs, axis=1) if per_example else np.sum(outputs, axis=0), np.sum(grads, axis=0)
+
+
+def _least(program: Runnable) -> int:
+    """How many examples make a piece at least."""
+    return -(-VALUES // max(1, len(program.nodes)))
 
 
 def _results(pieces: Sequence[tuple[Any, ...]], executor: Executor) -> list[tuple[Any, Any]]:

@@ -21,7 +21,7 @@ except ImportError as missing:
 from autograd import Graph, Program, Value, softplus
 from nn import MLP, accuracy, data
 
-EXAMPLES, STEPS = 8_192, 20
+EXAMPLES, STEPS = 262_144, 20
 
 
 def loss_program(model: MLP) -> Program:

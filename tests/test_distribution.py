@@ -56,7 +56,7 @@ def executor(request: pytest.FixtureRequest, executors: dict[str, Executor]) -> 
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distribution, "SIZE", 7)
+    monkeypatch.setattr(distribution, "_least", lambda program: 7)
 
 
 def graph() -> tuple[Graph, list[Value], list[Value]]:
@@ -87,7 +87,9 @@ def eager(rows: Any) -> tuple[Any, Any]:
 
 
 class Recorder:
-    """Stands for a program: notes which pieces it is asked for, and counts examples."""
+    """Stands for a program of a thousand values: notes which pieces it is asked for, and counts examples."""
+
+    nodes = range(1000)
 
     def __init__(self) -> None:
         self.pieces: list[tuple[int, Any]] = []
@@ -144,7 +146,7 @@ def test_without_a_gradient(executor: Executor) -> None:
 # Pieces.
 
 
-@pytest.mark.parametrize("n", [4097, 8192, 64 * 4096, 64 * 4096 + 1, 1_000_000])
+@pytest.mark.parametrize("n", [5001, 10_000, 64 * 5000, 64 * 5000 + 1, 1_000_000])
 def test_pieces_are_large_few_and_cover_the_batch(n: int) -> None:
     """In order, without gaps, and without copies."""
     recorder, rows = Recorder(), np.zeros((n, 1))
@@ -155,7 +157,7 @@ def test_pieces_are_large_few_and_cover_the_batch(n: int) -> None:
     assert outputs.tolist() == [sum(lengths)] == [n]
     assert grads.tolist() == [sum(firsts)]
     assert 2 <= len(lengths) <= 64
-    assert min(lengths[:-1]) >= 4096
+    assert min(lengths[:-1]) >= 5000
     assert all(np.shares_memory(part, rows) for _, part in recorder.pieces)
 
 
@@ -164,10 +166,10 @@ def test_one_piece_is_run_here() -> None:
     recorder = Recorder()
     with ThreadPoolExecutor() as pool:
         pass
-    distribution.run(recorder, None, np.zeros((4096, 1)), False, pool)
+    distribution.run(recorder, None, np.zeros((5000, 1)), False, pool)
     assert len(recorder.pieces) == 1
     with pytest.raises(RuntimeError, match="after shutdown"):
-        distribution.run(recorder, None, np.zeros((4097, 1)), False, pool)
+        distribution.run(recorder, None, np.zeros((5001, 1)), False, pool)
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -314,6 +316,7 @@ class Counting:
 
     arrivals = 0
     departures = 0
+    nodes = range(1)
 
     def __getstate__(self) -> dict[str, Any]:
         self.departures += 1
