@@ -58,10 +58,10 @@ class Machine:
         kinds = [self._places.get(x, ("", 0)) for x in wrt]
         parameters = len(leaves) if any(kind == "parameter" for kind, _ in kinds) else 0
         others = itertools.count(parameters)
-        self._sums = [j if kind == "parameter" else next(others) for kind, j in kinds]
-        self._in_order = self._sums == list(range(len(wrt)))  # and what follows is not asked for
+        self._order = [j if kind == "parameter" else next(others) for kind, j in kinds]
+        self._in_order = self._order == list(range(len(wrt)))  # and what follows is not asked for
         self._inputs, self._parameters, self._roots = len(inputs), len(leaves), len(roots)
-        self._width = next(others)
+        self._size = next(others)
         # As text, for -0.0 is equal to 0.0.
         kinds_of_leaves = {x: constants[x].hex() for x in exponents & constants.keys()} | self._places
         structure = _structure(roots, nodes, len(inputs), wrt, kinds_of_leaves, seeded)
@@ -90,13 +90,13 @@ class Machine:
         value = frame.values[0] if self._roots == 1 else tuple(frame.values)
         gradient = frame.gradient.copy()
         self._frames.append(frame)
-        return None if bad else (value, gradient if self._in_order else gradient[self._sums])
+        return None if bad else (value, gradient if self._in_order else gradient[self._order])
 
     def _frame(self) -> Frame:
         code = self._codes.one or self._compile_one()
-        frame = Frame(code, self._parameters, self._constants, self._inputs, self._roots, self._width)
+        frame = Frame(code, self._parameters, self._constants, self._inputs, self._roots, self._size)
         if self._in_order:
-            frame.gradient = frame.gradient[: len(self._sums)]
+            frame.gradient = frame.gradient[: len(self._order)]
         return frame
 
     def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
@@ -108,7 +108,7 @@ class Machine:
         between_rows, between_inputs = rows.strides
         if between_rows % 8 or between_inputs % 8:
             return self.block(rows.copy(), parameters)
-        found = np.empty(self._roots * count + self._width)
+        found = np.empty(self._roots * count + self._size)
         to = _address(found)
         bad = code.batch(
             *(rows.ctypes.data, between_rows // 8, between_inputs // 8, count, to, count),
@@ -118,7 +118,7 @@ class Machine:
             return None
         split = self._roots * count
         gradient = found[split:]
-        gradient = gradient[: len(self._sums)] if self._in_order else gradient[self._sums]
+        gradient = gradient[: len(self._order)] if self._in_order else gradient[self._order]
         return found[:split].reshape(self._roots, count), gradient
 
     def addresses(self) -> tuple[int, int, int]:
@@ -149,7 +149,7 @@ class Machine:
 
     def _written(self, lowered: Lowered, lanes: int) -> Writer:
         target = Target(lanes, width(), tile=4 if width() == 8 else 2)
-        return Writer(lowered, self._inputs, self._sums, self._width, target)
+        return Writer(lowered, self._inputs, self._order, self._size, target)
 
 
 class Frame:

@@ -45,7 +45,9 @@ def real(x: object, what: str) -> float:
         return x
     if isinstance(x, numbers.Real):
         return float(x)
-    cure = ": convert it with float()" if isinstance(x, str) else ""
+    cure = (
+        ": convert it with float()" if isinstance(x, str) else ": x.tolist() is a list" if hasattr(x, "tolist") else ""
+    )
     raise TypeError(f"{what} needs a real number, not {type(x).__name__} {x!r}{cure}")
 
 

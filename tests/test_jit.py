@@ -729,3 +729,11 @@ def test_comparisons_are_listed_in_their_block() -> None:
         other.start()
         other.join()
     assert (taken, seen) == ([], [True])
+
+
+def test_an_array_for_a_number_says_what_to_give() -> None:
+    """A function takes lists of numbers; an array of them has a method for that."""
+    fast = jit(lambda x: x[0] * x[1])
+    with pytest.raises(TypeError, match=r"x\.tolist\(\) is a list"):
+        fast(np.array([1.0, 2.0]))
+    assert fast(np.array([3.0, 2.0]).tolist()) == 6.0
