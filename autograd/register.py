@@ -149,7 +149,7 @@ class Function:
     def call(self, name: str, operands: Sequence[Any]) -> Register:
         """A function of the C library, lane by lane, or of :mod:`autograd.vector_math`."""
         typed = ", ".join(f"{self.type} {self.write(x)}" for x in operands)
-        return self.let(f"call {self.type} @{self.module.library(name, len(operands), self.lanes)}({typed})")
+        return self.let(f"call {self.type} @{self.module.callee(name, len(operands), self.lanes)}({typed})")
 
     def select(self, comparison: str, x: Any, y: Any, then: Any, other: Any) -> Register:
         """``then`` where ``x`` and ``y`` compare so, else ``other``; in the words of LLVM's fcmp."""
@@ -285,7 +285,7 @@ class Module:
         self.text: list[str] = []
         self._known: set[str] = set()
 
-    def library(self, name: str, count: int, lanes: int) -> str:
+    def callee(self, name: str, count: int, lanes: int) -> str:
         """The name of a function of the C library for so many lanes; it is written when it is first asked for."""
         own = name if lanes == 1 else f"{name}.v{lanes}"
         if own not in self._known:
@@ -307,7 +307,7 @@ class Module:
 
     def _write_by_lane(self, own: str, name: str, count: int, lanes: int) -> None:
         kind = vector(lanes)
-        scalar = self.library(name, count, 1)
+        scalar = self.callee(name, count, 1)
         operands = [f"%x{j}" for j in range(count)]
         f = Function(self, f"internal {kind} @{own}({', '.join(f'{kind} {x}' for x in operands)}) noinline", lanes)
         with f.loop(lanes, 1, kind) as loop:
