@@ -25,10 +25,6 @@ SEED, FLAG, INPUTS = 0, 1, 2
 POINTERS = "ptr noalias %ws, ptr noalias %parameters, ptr noalias %constants, ptr noalias %gradient"
 
 
-def _size(term: Term) -> int:
-    return max(1, len(term.operands) // 2)
-
-
 class Target(NamedTuple):
     """What the code is for.
 
@@ -86,8 +82,8 @@ class Writer:
         self.layers = {layer: self._slots_of(layer) for layer in lowered.layers}
         terms = self._live()
         parts: list[list[Term]] = [[]]
-        for size, term in zip(itertools.accumulate(map(_size, terms)), terms, strict=True):
-            if size > PART * len(parts):
+        for end, term in zip(itertools.accumulate(term.size for term in terms), terms, strict=True):
+            if end > PART * len(parts):
                 parts.append([])
             parts[-1].append(term)
         self._hand_over(parts)

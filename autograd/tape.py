@@ -47,6 +47,11 @@ class Term:
     def __init__(self, tape: Tape, op: Operation | None, operands: tuple[Any, ...], value: float | None = None) -> None:
         self.tape, self.op, self.operands, self.value = tape, op, operands, value
 
+    @property
+    def size(self) -> int:
+        """How many instructions of two operands it comes to."""
+        return max(1, len(self.operands) - 1)
+
     @classmethod
     def _apply(cls, op: Operation, operands: Sequence[Any]) -> Term:
         flat = op.flat(operands)
@@ -82,7 +87,7 @@ class Tape:
     Attributes:
         terms: the instructions; leaves and constants are not among them.
         checks: adjoints that have to be finite for the code to be right.
-        size: how many instructions of two operands it comes to.
+        size: that of all terms.
         raising: results of rows that may raise an error, and are not finite where they do.
     """
 
@@ -125,7 +130,7 @@ class Tape:
     def _appended(self, op: Operation, operands: tuple[Term, ...]) -> Term:
         term = Term(self, op, operands)
         self.terms.append(term)
-        self.size += max(1, len(operands) - 1)
+        self.size += term.size
         return term
 
     def _folded(self, op: Operation, operands: tuple[Term, ...]) -> Term | None:
