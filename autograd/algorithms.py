@@ -11,12 +11,13 @@ Nothing here knows any operation.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain as joined
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
+
+from autograd import locks
 
 if TYPE_CHECKING:
     from autograd.operations import Operation
@@ -59,20 +60,35 @@ def leading_to(order: Iterable[Value], nodes: Iterable[Value]) -> set[Value]:
     return leads
 
 
-def forward(order: Sequence[Value]) -> None:
+def forward(order: Sequence[Value], given: Mapping[Value, float]) -> None:
     """Algorithm 6.1: u(i) = f(i)(A(i)), for i in topological order; local partials along with it.
 
-    If an operation fails, every node is as it was before.
+    If an operation fails, or the pass is interrupted, every node is as it was before.
+
+    Args:
+        order: the graph in topological order.
+        given: new numbers for some of its leaves.
     """
-    saved = {slot: [getattr(node, slot) for node in order] for slot in ("_data", "_dx", "_dy")}
+    slots, n = ("_data", "_dx", "_dy"), len(order)
+    values = [[getattr(node, slot) for node in order] for slot in slots]
+    undo = map(setattr, joined(*repeat(order, 3)), joined(*[repeat(slot, n) for slot in slots]), joined(*values))
     try:
-        for node in order:
-            if node.op is not None:
-                node._evaluate()
+        _evaluate(order, given)
     except BaseException:
-        for slot, values in saved.items():
-            assign(order, slot, values)
+        deque(undo, maxlen=0)
         raise
+
+
+# The loops of the two passes are functions of their own: of a loop within a try or with block, CPython may
+# leave the jump back out of the block, and a KeyboardInterrupt in just that jump then passes the block by.
+
+
+def _evaluate(order: Sequence[Value], given: Mapping[Value, float]) -> None:
+    for leaf, x in given.items():
+        leaf._data = float(x)
+    for node in order:
+        if node.op is not None:
+            node._evaluate()
 
 
 def chain(g: Any, op: Operation, j: int, operands: Sequence[Any], z: Any) -> Any:
@@ -115,47 +131,54 @@ def adjoints(
 def backward(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
     """Algorithm 6.2 in floats, with the recorded partials: adds ∂u(n)/∂u(j) to the ``grad`` of every node.
 
-    The same sum as in :func:`adjoints`, unrolled for one and two parents because training lives
-    here.  A node whose adjoint is exactly 0 hands nothing on, so that 0 · inf never becomes nan.
     If the pass is interrupted, every ``grad`` is as it was before.
     """
     with _one_sweep_at_a_time:
         saved = [node._grad for node in order]
+        undo = map(setattr, order, repeat("_grad"), saved)
         try:
-            for node in order:
-                node._grad = 0.0  # the adjoints of this pass
-            for node, seed in seeds.items():
-                node._grad = seed
-            for node in reversed(order):
-                g = node._grad
-                if g:
-                    x = node._x
-                    y = node._y
-                    if y is not None:
-                        x._grad += g * node._dx
-                        y._grad += g * node._dy
-                    elif type(x) is tuple:
-                        for parent, partial in zip(x, node._dx):  # noqa: B905  # same length by construction
-                            parent._grad += g * partial
-                    elif x is not None:
-                        x._grad += g * node._dx
+            _accumulate(order, seeds)
             if any(saved):
                 totals = [(node._grad or 0.0) + (old or 0.0) for node, old in zip(order, saved, strict=True)]
                 assign(order, "_grad", totals)
         except BaseException:
-            assign(order, "_grad", saved)
+            deque(undo, maxlen=0)
             raise
 
 
-# Two threads may share parameters, and so their adjoints.  Reentrant, since a debugger that is left in
-# the middle of a pass may leave the lock behind.
-_one_sweep_at_a_time = threading.RLock()
-if hasattr(os, "register_at_fork"):  # or a child would wait for a thread that only its parent has
-    os.register_at_fork(
-        before=_one_sweep_at_a_time.acquire,
-        after_in_parent=_one_sweep_at_a_time.release,
-        after_in_child=_one_sweep_at_a_time.release,
-    )
+def _accumulate(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
+    """The adjoints of one pass.
+
+    The same sum as in :func:`adjoints`, unrolled for one and two parents because training lives
+    here.  A node whose adjoint is exactly 0 hands nothing on, so that 0 · inf never becomes nan.
+    """
+    for node in order:
+        node._grad = 0.0
+    for node, seed in seeds.items():
+        node._grad = seed
+    for node in reversed(order):
+        g = node._grad
+        if g:
+            x = node._x
+            y = node._y
+            if y is not None:
+                x._grad += g * node._dx
+                y._grad += g * node._dy
+            elif type(x) is tuple:
+                for parent, partial in zip(x, node._dx):  # noqa: B905  # same length by construction
+                    parent._grad += g * partial
+            elif x is not None:
+                x._grad += g * node._dx
+
+
+def zero_grad(nodes: Iterable[Value]) -> None:
+    """Forget the ``grad`` of nodes, of all or none."""
+    with _one_sweep_at_a_time:
+        assign(nodes, "_grad", repeat(None))
+
+
+# Two threads may share parameters, and so their adjoints.
+_one_sweep_at_a_time = locks.shared()
 
 
 def assign(objects: Iterable[Any], slots: str | Iterable[str], values: Iterable[Any]) -> None:

@@ -262,6 +262,16 @@ def vjp(f: Callable[..., Tree], *primals: Tree) -> tuple[Tree, Callable[[Tree], 
     return recording.plain(recording.output), pullback
 
 
+def _push(order: Sequence[Value], tangent: dict[Value, Any]) -> None:
+    """The tangent of each node from those of its parents; none where nothing varies."""
+    for node in order:
+        if node.op is not None and node not in tangent:
+            parents = node.parents
+            terms = [_chain(tangent[p], node.op, j, parents, node) for j, p in enumerate(parents) if p in tangent]
+            if terms := [term for term in terms if term is not None]:
+                tangent[node] = sum(terms[1:], terms[0])
+
+
 def jvp(f: Callable[..., Tree], primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, Tree]:
     """f(*primals), and Jv for the direction v = tangents: forward mode.
 
@@ -275,12 +285,7 @@ def jvp(f: Callable[..., Tree], primals: Sequence[Tree], tangents: Sequence[Tree
     tangent: dict[Value, Any] = dict(zip(variables, directions, strict=True))
     outputs = [y for y in tree_leaves(recording.output) if isinstance(y, Value)]
     with context.recorded():
-        for node in topological_order(*outputs):
-            if node.op is not None and node not in tangent:
-                parents = node.parents
-                terms = [_chain(tangent[p], node.op, j, parents, node) for j, p in enumerate(parents) if p in tangent]
-                if terms := [term for term in terms if term is not None]:
-                    tangent[node] = sum(terms[1:], terms[0])
+        _push(topological_order(*outputs), tangent)
     result: tuple[Tree, Tree] = (recording.output, map_tree(lambda y: tangent.get(y, 0.0), recording.output))
     return recording.plain(result)  # type: ignore[no-any-return]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import operator
-import threading
 from collections.abc import Callable
 from contextlib import ContextDecorator
 from contextvars import ContextVar
 from typing import Any, NamedTuple, Self
+
+from autograd import locks
 
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 scope: ContextVar[str] = ContextVar("scope", default="")
@@ -21,7 +22,7 @@ made: ContextVar[set[Any] | None] = ContextVar("made", default=None)
 no_grad_blocks = 0  # and blocks that want to know of every node
 scope_blocks = 0
 comparison_blocks = 0
-_counting = threading.Lock()
+_counting = locks.shared()
 
 
 class _Block(ContextDecorator):

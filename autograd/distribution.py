@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import logging
 import pickle
-import threading
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
+
+from autograd import locks
 
 VALUES = 5_000_000  # in a piece, over all its examples: to hand over fewer takes longer than to compute them
 PIECES = 64  # of a batch at most, since each costs the same to hand over
@@ -126,12 +127,9 @@ def _pickled(program: Runnable) -> bytes:
     return _pickles[program]
 
 
-_arriving = threading.Lock()
-
-
 def _arrived(pickled: bytes) -> Runnable:
     """The program of a pickle; threads that ask at the same time wait for the first."""
-    with _arriving:
+    with locks.making:
         return _unpickled(pickled)
 
 

@@ -176,15 +176,7 @@ class Graph:
             real(x, f"forward, for {self.name(leaf)},")
             if leaf.op is not None:
                 raise ValueError(f"{self.name(leaf)} is computed by {leaf.op.name}: only leaves can be given a number")
-        before = {leaf: leaf.data for leaf in values}
-        try:
-            for leaf, x in values.items():
-                leaf.data = x
-            algorithms.forward(self.nodes)
-        except BaseException:
-            for leaf, x in before.items():
-                leaf.data = x
-            raise
+        algorithms.forward(self.nodes, values)
 
     def backward(self, gradient: float = 1.0) -> None:
         """Algorithm 6.2: add ∂root/∂v to the ``grad`` of every node v; of several roots, the sum over them.
@@ -222,8 +214,7 @@ class Graph:
 
     def zero_grad(self) -> None:
         """Forget the ``grad`` of every node."""
-        for node in self.nodes:
-            node._grad = None
+        algorithms.zero_grad(self.nodes)
 
     def steps(self) -> Iterator[ForwardStep | BackwardStep]:
         """The two passes, one event at a time, at the recorded numbers; nothing is changed.

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import copy
 import functools
-import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from autograd import context
+from autograd import context, locks
 from autograd.algorithms import topological_order
 from autograd.calculus import (
     Tree,
@@ -35,6 +34,8 @@ from autograd.value import Constant, Value, label_from
 
 #: How many branches are kept for each shape of the arguments.
 LIMIT = 64
+
+_keeping = locks.shared()
 
 
 class _Found(NamedTuple):
@@ -205,7 +206,6 @@ class Jitted:
         self._f, self._argnums = f, argnums
         self._name: str = getattr(f, "__name__", repr(f))
         self._variants: dict[Hashable, tuple[_Variant, ...]] = {}
-        self._lock = threading.Lock()
 
     def __call__(self, *args: Tree, **named: Any) -> Tree:
         """f(…) as floats; if an argument is a Value, f itself is called.
@@ -304,7 +304,7 @@ class Jitted:
         """Put a variant first; False if there is another for the same branch, which has just been tried in vain."""
         if (kept := self._variants.get(structure)) and kept[0] is variant:
             return True
-        with self._lock:
+        with _keeping:
             kept = self._variants.get(structure, ())
             if variant not in kept and any(variant.path == other.path for other in kept):
                 return False

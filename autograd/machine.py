@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-import os
 import struct
 import threading
 from array import array
@@ -13,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autograd import locks
 from autograd import operations as ops
 from autograd.llvm import Target, Writer
 from autograd.operations import Operation
@@ -127,14 +127,14 @@ class Machine:
         return code.address, code.space(), self._constants_at
 
     def _compile_one(self) -> Code:
-        with _compiling:
+        with locks.making:
             if not self._codes.one:
                 lowered = self._lowered()
                 self._codes.one = Code(self._written(lowered, 1), lowered.tape.size <= LARGEST_OPTIMISED)
             return self._codes.one
 
     def _compile_batch(self) -> Code:
-        with _compiling:
+        with locks.making:
             if not self._codes.batch:
                 lowered = self._lowered()
                 if lowered.tape.size > LARGEST_OPTIMISED:
@@ -191,22 +191,21 @@ class Codes:
 
 
 _kept: OrderedDict[Any, Codes] = OrderedDict()
-_compiling = threading.RLock()
 _libraries = itertools.count()
-if hasattr(os, "register_at_fork"):  # or a child would wait for a thread that only its parent has
-    os.register_at_fork(
-        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
-    )
 
 
 def _codes_of(structure: Any, nodes: int) -> Codes:
     """The codes for a structure; those used least recently are forgotten, unless a program still holds them."""
-    with _compiling:
+    with locks.making:
         codes = _kept.setdefault(structure, Codes(nodes))
         _kept.move_to_end(structure)
-        while sum(held.nodes + OVERHEAD for held in list(_kept.values())) > KEPT and len(_kept) > 1:
-            _kept.popitem(last=False)
+        _forget()
         return codes
+
+
+def _forget() -> None:
+    while sum(held.nodes + OVERHEAD for held in list(_kept.values())) > KEPT and len(_kept) > 1:
+        _kept.popitem(last=False)
 
 
 class Code:
@@ -245,7 +244,7 @@ def linked(text: str, names: Sequence[str], level: int = 1) -> Any:
     import llvmlite.binding as llvm
 
     # Without LLVM's passes on its instructions: the text leaves them nothing worth their time.
-    with _compiling:
+    with locks.making:
         machine, linker = _compiler(*host(), level)
         code = machine.emit_object(llvm.parse_assembly(text))
         library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()

@@ -121,7 +121,7 @@ class Program:
 
     def store(self) -> None:
         """Copy ``parameters`` back into the ``data`` of ``leaves``."""
-        assign(self.leaves, "data", self._checked(self.parameters).tolist())
+        assign(self.leaves, "_data", self._checked(self.parameters).tolist())
 
     def __call__(self, *inputs: float) -> Any:
         """The outputs for one example, and their gradient.

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, overload
 
 from autograd import context
 from autograd import operations as ops
-from autograd.algorithms import backward, topological_order
+from autograd.algorithms import backward, topological_order, zero_grad
 from autograd.ieee import Ieee
 from autograd.operations import Operation, real
 from autograd.symbol import rules
@@ -307,8 +307,7 @@ class Value:
 
     def zero_grad(self) -> None:
         """Forget the ``grad`` of this node and of everything below it."""
-        for node in topological_order(self):
-            node._grad = None
+        zero_grad(topological_order(self))
 
     def detach(self) -> Constant:
         """The number as a constant, cut off from the graph."""

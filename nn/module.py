@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from autograd import Constant, Value
-from autograd.algorithms import assign
+from autograd.algorithms import assign, zero_grad
 from autograd.operations import real
 
 
@@ -43,8 +43,7 @@ class Module:
 
     def zero_grad(self) -> None:
         """Forget the ``grad`` of every parameter."""
-        for parameter in self.parameters():
-            parameter.zero_grad()
+        zero_grad(self.parameters())
 
     def state_dict(self) -> dict[str, float]:
         """The numbers of the parameters, by name."""

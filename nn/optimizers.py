@@ -15,7 +15,7 @@ from itertools import repeat
 from typing import Any
 
 from autograd import Constant, Value, sqrt
-from autograd.algorithms import assign
+from autograd.algorithms import assign, zero_grad
 from nn.checks import positive
 
 State = dict[str, Any]
@@ -90,8 +90,7 @@ class Optimizer(ABC):
 
     def zero_grad(self) -> None:
         """Forget the ``grad`` of every parameter."""
-        for p in self.params:
-            p.zero_grad()
+        zero_grad(self.params)
 
     def state_dict(self) -> State:
         """What the next step depends on, apart from the parameters: numbers and lists of numbers."""

@@ -500,10 +500,10 @@ def test_weighted_sums_of_one_column_may_share_weights(backend: Any, offsets: tu
 def test_a_child_compiles_even_if_its_parent_was_about_to() -> None:
     code = """
 import os, signal, threading
-from autograd import Graph, Value, machine
+from autograd import Graph, Value, locks
 held, done = threading.Event(), threading.Event()
 def compiling():
-    with machine._compiling:
+    with locks.making:
         held.set()
         done.wait(0.5)
 thread = threading.Thread(target=compiling)

@@ -27,7 +27,7 @@ SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob
 ORDER = {
     package: names.split()
     for package, names in {
-        "autograd": "files ieee vector_math operations symbol algorithms context value tape register llvm machine"
+        "autograd": "files locks ieee vector_math operations symbol algorithms context value tape register llvm machine"
         " descent arrays source interpreter distribution program graph calculus jit kinks",
         "nn": "checks module initializers layers losses metrics optimizers schedules data storage recording compiled"
         " training health",
