@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from autograd import algorithms, context
 from autograd.algorithms import topological_order
-from autograd.context import infinities
+from autograd.context import contained, infinities
 from autograd.operations import Operation, real
 from autograd.value import Constant, Value
 
@@ -22,6 +22,7 @@ from autograd.value import Constant, Value
 Tree = Any
 
 
+@contained
 def gradient(y: Value, xs: Sequence[Value]) -> list[Value]:
     """∂y/∂x for each x, as Values that can be differentiated again.
 
@@ -103,6 +104,7 @@ def shaped(leaves: Sequence[Any], tree: Tree) -> Tree:
 class _Recording:
     """A function recorded on fresh variables: its output, and the variables to differentiate by."""
 
+    @contained
     def __init__(self, f: Callable[..., Any], args: Sequence[Tree]) -> None:
         # A Value from outside is multiplied by 1: the product is this recording's own variable, so
         # that an inner derivative does not see what the outer function does with the same Value.
@@ -250,6 +252,7 @@ def vjp(f: Callable[..., Tree], *primals: Tree) -> tuple[Tree, Callable[[Tree], 
     recording = _Recording(f, primals)
     every = range(len(primals))
 
+    @contained
     def pullback(adjoint: Tree) -> tuple[Tree, ...]:
         outputs, seeds = list(tree_leaves(recording.output)), list(tree_leaves(adjoint))
         if len(seeds) != len(outputs):
@@ -272,6 +275,7 @@ def _push(order: Sequence[Value], tangent: dict[Value, Any]) -> None:
                 tangent[node] = sum(terms[1:], terms[0])
 
 
+@contained
 def jvp(f: Callable[..., Tree], primals: Sequence[Tree], tangents: Sequence[Tree]) -> tuple[Tree, Tree]:
     """f(*primals), and Jv for the direction v = tangents: forward mode.
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+import functools
 import operator
+import weakref
 from collections.abc import Callable
 from contextlib import ContextDecorator
-from contextvars import ContextVar
-from typing import Any, NamedTuple, Self
+from contextvars import ContextVar, copy_context
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
-from autograd import locks
+P = ParamSpec("P")
+R = TypeVar("R")
 
 recording: ContextVar[bool] = ContextVar("recording", default=True)
 scope: ContextVar[str] = ContextVar("scope", default="")
@@ -17,12 +20,21 @@ infinite: ContextVar[bool] = ContextVar("infinite", default=False)
 taken: ContextVar[tuple[list[Comparison], ...]] = ContextVar("taken", default=())
 made: ContextVar[set[Any] | None] = ContextVar("made", default=None)
 
-# How many blocks are open, in all threads together.  While there is none, which is nearly always,
-# an operation need not ask for its context.
-no_grad_blocks = 0  # and blocks that want to know of every node
-scope_blocks = 0
-comparison_blocks = 0
-_counting = locks.shared()
+# Which blocks are open, in all threads together.  While there is none, which is nearly always, an operation
+# need not ask for its context.  They are held weakly: one that Ctrl-C has left open is gone with its frame.
+no_grad_blocks: set[Any] = set()  # and blocks that want to know of every node
+scope_blocks: set[Any] = set()
+comparison_blocks: set[Any] = set()
+
+
+def contained(f: Callable[P, R]) -> Callable[P, R]:
+    """f in a context of its own: the blocks that Ctrl-C leaves open in it are gone with it."""
+
+    @functools.wraps(f)
+    def run(*args: P.args, **named: P.kwargs) -> R:
+        return copy_context().run(f, *args, **named)
+
+    return run
 
 
 class _Block(ContextDecorator):
@@ -47,25 +59,21 @@ class _Block(ContextDecorator):
         self._variable.reset(self._token)
 
 
-class _Counted(_Block):
-    """A block that is counted while it is open."""
+class _Listed(_Block):
+    """A block that is listed while it is open."""
 
-    _counter: str
+    _open: set[Any]
 
     def __enter__(self) -> Any:
         super().__enter__()
-        self._count(1)
+        self._open.add(weakref.ref(self, self._open.discard))
 
     def __exit__(self, *_: object) -> None:
-        self._count(-1)
+        self._open.discard(weakref.ref(self))
         super().__exit__()
 
-    def _count(self, by: int) -> None:
-        with _counting:
-            globals()[self._counter] += by
 
-
-class no_grad(_Counted):  # noqa: N801  # as PyTorch's
+class no_grad(_Listed):  # noqa: N801  # as PyTorch's
     """A block, or a decorated function, in which nothing is recorded: results are constants.
 
     >>> from autograd import Value, no_grad
@@ -76,13 +84,13 @@ class no_grad(_Counted):  # noqa: N801  # as PyTorch's
     Constant(data=4.0)
     """
 
-    _counter = "no_grad_blocks"
+    _open = no_grad_blocks
 
     def __init__(self) -> None:
         super().__init__(recording, False)
 
 
-class name_scope(_Counted):  # noqa: N801  # as TensorFlow's
+class name_scope(_Listed):  # noqa: N801  # as TensorFlow's
     """A block whose nodes belong together, such as a layer; scopes nest with a dot.
 
     >>> from autograd import Value, name_scope
@@ -92,7 +100,7 @@ class name_scope(_Counted):  # noqa: N801  # as TensorFlow's
     'hidden.unit1'
     """
 
-    _counter = "scope_blocks"
+    _open = scope_blocks
 
     def __init__(self, name: str) -> None:
         super().__init__(scope, name)
@@ -144,7 +152,7 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class comparisons(_Counted):  # noqa: N801
+class comparisons(_Listed):  # noqa: N801
     """A block that lists what the Values in it were asked: where a recorded graph might have been another.
 
     Listed are comparisons and ``bool(x)``; and numbers that left the graph, such as ``x.data``, ``x.grad``,
@@ -158,7 +166,7 @@ class comparisons(_Counted):  # noqa: N801
     u > 0.0, u = 2.0 ("x") True
     """
 
-    _counter = "comparison_blocks"
+    _open = comparison_blocks
 
     def __init__(self) -> None:
         super().__init__(taken, None)
@@ -177,10 +185,10 @@ def compared(name: str, x: Any, y: Any, outcome: Any) -> None:
         found.append(Comparison(name, x, y, outcome))
 
 
-class nodes_made(_Counted):  # noqa: N801
+class nodes_made(_Listed):  # noqa: N801
     """A block that collects the nodes that operations make in it."""
 
-    _counter = "no_grad_blocks"
+    _open = no_grad_blocks
 
     def __init__(self) -> None:
         super().__init__(made, None)

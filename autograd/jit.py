@@ -62,6 +62,7 @@ class _Variant:
         roots: the nodes among outputs and operands, each once, and its place.
     """
 
+    @context.contained
     def __init__(self, f: Callable[..., Any], name: str, args: Sequence[Tree], argnums: int | Sequence[int]) -> None:
         args = [map_tree(Value, arg) for arg in args]
         label_from(dict(zip(_parameters(f), args, strict=False)))

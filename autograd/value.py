@@ -232,7 +232,7 @@ class Value:
         self._data = real(data, type(self).__name__)
         self._grad = self.op = self._x = self._y = self._dx = self._dy = None
         self.label = label
-        self.scope = context.scope.get()
+        self.scope = context.scope.get() if context.scope_blocks else ""
 
     @property
     def data(self) -> float:
@@ -505,7 +505,7 @@ def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
     parents = tuple([x if type(x) is Value or isinstance(x, Value) else _constant(real(x, op.name)) for x in operands])
     node = _new(Constant if set(map(type, parents)) == {Constant} else Value)
     node._grad, node.op, node.label = None, op, ""
-    node.scope = context.scope.get()
+    node.scope = context.scope.get() if context.scope_blocks else ""
     _link(node, parents)
     node._evaluate()
     if not recording:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from autograd import Graph, Value, fsum
 from autograd.algorithms import assign
-from autograd.context import recorded
+from autograd.context import contained, recorded
 from nn.layers import Layer
 from nn.module import Module
 from nn.training import Example, Loss
@@ -60,6 +60,7 @@ class Health(NamedTuple):
         return str(self)
 
 
+@contained
 def health(model: Any, loss: Loss, batch: Sequence[Example]) -> Health:
     """How the layers of a network fare on a batch: gradients, dead and saturated units, pre-activations.
 

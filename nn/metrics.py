@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from autograd import Value, sigmoid
-from autograd.context import recorded
+from autograd.context import contained, recorded
 from autograd.operations import real
 
 
+@contained
 def predict(model: Callable[[Any], Any], x: Any) -> int:
     """The class a model chooses.
 

@@ -106,7 +106,7 @@ def uncovered(path: Path) -> list[str]:
         inside = [(first, last) for first, last in blocks if first > code.co_firstlineno]
         for step in bytecode:
             line = (step.positions and step.positions.lineno) or 0
-            covered = any(entry.start <= step.offset < entry.end for entry in bytecode.exception_entries)
+            covered = any(entry.start <= step.offset < entry.end for entry in bytecode.exception_entries)  # type: ignore[attr-defined]  # since 3.11
             if step.opname.startswith("JUMP_BACKWARD") and not covered:
                 found += [f"{path.name}, line {line}" for first, last in inside if first <= line <= last]
     return found

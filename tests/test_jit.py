@@ -549,7 +549,7 @@ def test_an_error_of_f_leaves_nothing_behind() -> None:
     fast = jit(lambda x: 1.0 / (x - 1.0) if x > 0.0 else x)
     with pytest.raises(ZeroDivisionError):
         fast(1.0)
-    assert context.no_grad_blocks == context.comparison_blocks == 0
+    assert not context.no_grad_blocks | context.comparison_blocks
     assert context.recording.get(None) is None
     assert variants(fast) == 0
     assert [fast(2.0), fast(-2.0)] == [1.0, -2.0]
@@ -722,7 +722,7 @@ def test_comparisons_are_listed_in_their_block() -> None:
     ]
     assert outer[0].x is x
     assert outer[0].y is y
-    assert context.comparison_blocks == 0
+    assert not context.comparison_blocks
     seen: list[int] = []
     with comparisons() as taken:
         other = threading.Thread(target=lambda: seen.append(x > 1.0))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from autograd import Graph, Value, files, fsum
 from autograd.algorithms import assign
-from autograd.context import recorded
+from autograd.context import contained, recorded
 from viz import boundary, dot, html, palette
 from viz.network import BARS, DECADES, HEIGHT, UNITS, Connection, Network, decades, of
 from viz.neurons import of_graph
@@ -41,6 +41,7 @@ class _History(Protocol):
     validation_losses: list[float]
 
 
+@contained
 def training_page(
     model: Any,
     history: _History,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any, Protocol
 
-from autograd.context import recorded
+from autograd.context import contained, recorded
 from autograd.operations import Operation, table
 from viz.boundary import COLOURS, HUGE, around, evenly, finite, lead_of_each
 from viz.palette import FILL, HAIRLINE, INK, MUTED, PAPER, RIBBON, STROKE
@@ -149,6 +149,7 @@ def gradient_norms(history: _History) -> Plot:
     return plot
 
 
+@contained
 def decision_boundary(
     model: Callable[[Any], Any], data: Sequence[tuple[Sequence[float], int]], *, resolution: int = 60
 ) -> Plot:
