@@ -108,8 +108,8 @@ class Optimizer(ABC):
             fits = isinstance(lists[1], list) and [*map(type, lists[0])] == [*map(type, lists[1])]
             if not fits or not all(abs(x) <= sys.float_info.max for x in lists[1]):
                 raise ValueError(f"this is not the state of {type(self).__name__}: {name} is {str(then)[:40]}")
-        self.lr = state["lr"]
-        self._state = copy.deepcopy({name: state[name] for name in self._state})
+        held = copy.deepcopy({name: state[name] for name in self._state})
+        assign([self, self], ["_lr", "_state"], [positive("lr", state["lr"], or_zero=True), held])
 
     def __repr__(self) -> str:
         options = {name.strip("_"): x for name, x in vars(self).items() if name not in ("params", "_state")}

@@ -176,10 +176,14 @@ class _Shape:
     def add(self, numbers: list[float]) -> None:
         bits = _bits(numbers)
         if not np.array_equal(bits[self._first][self.column], bits):
-            both = np.stack([self.column, bits])
-            _, self._first, finer = np.unique(both, axis=1, return_index=True, return_inverse=True)
+            # Not np.unique by axis, out of which a KeyboardInterrupt may come as a TypeError.
+            order = np.lexsort([bits, self.column])
+            both = np.stack([self.column, bits])[:, order]
+            new = np.append(True, (both[:, 1:] != both[:, :-1]).any(axis=0))
+            self._first = order[new]
             self.rows = [row[self.column[self._first]] for row in self.rows]
-            self.column = finer.reshape(-1)
+            self.column = np.empty_like(order)
+            self.column[order] = np.cumsum(new) - 1
         self.rows.append(bits[self._first].view(float))
 
 

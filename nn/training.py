@@ -408,23 +408,29 @@ class _Training:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; if it does not fit, nothing has changed."""
         state = storage.read(path, FORMAT, VERSION)
-        before = self.optimizer.state_dict()
+        before = self.optimizer.state_dict(), self.model.state_dict()
         try:
-            for name, now in self.settings.items():
-                if state["settings"][name] != now:
-                    raise ValueError(f"{name} was {str(state['settings'][name])[:200]}, and is {now}")
-            parameters, best = storage.numbers(state["parameters"]), storage.numbers(state["best"])
-            history = History(**state["history"])
-            lists = [history.losses, history.validation_losses, history.metrics, *history.gradient_norms.values()]
-            if not all(isinstance(held, list) and all(type(x) is float for x in held) for held in lists):
-                raise ValueError("its history is damaged")
-            if best.keys() != parameters.keys() or not history.losses:
-                raise ValueError("its best parameters are damaged")
-            self.optimizer.load_state_dict({**state["optimizer"], "lr": self.rate})
-            self.model.load_state_dict(parameters)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            self.optimizer.load_state_dict(before)
+            self._load(state)
+        except BaseException as error:
+            self.optimizer.load_state_dict(before[0])
+            self.model.load_state_dict(before[1])
+            if not isinstance(error, (ValueError, TypeError, KeyError, AttributeError)):
+                raise
             raise ValueError(f"{path} is not a checkpoint of this training: {error}") from error
+
+    def _load(self, state: dict[str, Any]) -> None:
+        for name, now in self.settings.items():
+            if state["settings"][name] != now:
+                raise ValueError(f"{name} was {str(state['settings'][name])[:200]}, and is {now}")
+        parameters, best = storage.numbers(state["parameters"]), storage.numbers(state["best"])
+        history = History(**state["history"])
+        lists = [history.losses, history.validation_losses, history.metrics, *history.gradient_norms.values()]
+        if not all(isinstance(held, list) and all(type(x) is float for x in held) for held in lists):
+            raise ValueError("its history is damaged")
+        if best.keys() != parameters.keys() or not history.losses:
+            raise ValueError("its best parameters are damaged")
+        self.optimizer.load_state_dict({**state["optimizer"], "lr": self.rate})
+        self.model.load_state_dict(parameters)
         self.history, self.best = history, best
 
 

@@ -14,12 +14,20 @@ from typing import Any
 
 import pytest
 
-from autograd import Graph, Value, tanh
+import nn
+import viz
+from autograd import Graph, Program, Value, context, grad, hessian, jit, tanh
+from autograd import operations as ops
 from autograd.algorithms import topological_order
+from nn import MLP, SGD, cross_entropy, fit
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no interval timer")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no interval timer"),
+    # One that comes within a finalizer is told of and goes no further: Python has it so.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +97,162 @@ def test_backward_and_zero_grad() -> None:
         assert len({node.has_grad for node in order}) == 1
     assert hits > 50
     assert other_thread(lambda: Graph(network()).backward()) is None
+
+
+def test_forward() -> None:
+    """Data and partials are all old or all new, the leaf that was given included."""
+    y, rng = network(), random.Random(1)
+    graph = Graph(y)
+    leaf = graph.leaves[0]
+
+    def numbers() -> list[Any]:
+        return [(node.data, node.partials) for node in graph]
+
+    def work(x: float) -> None:
+        graph.forward({leaf: x})
+
+    states = []
+    for x in (0.25, 0.5):
+        work(x)
+        states.append(numbers())
+    seconds = duration(lambda: work(0.5))
+    hits = 0
+    for i in range(100):
+        hits += interrupted(lambda i=i: work((0.25, 0.5)[i % 2]), rng.uniform(0.0, 1.3 * seconds))  # type: ignore[misc]
+        assert numbers() in states
+    assert hits > 20
+
+
+XOR = [([a, b], int(a != b)) for a in (0.0, 1.0) for b in (0.0, 1.0)]
+
+
+class Steps(SGD):
+    """Remembers where each step led to."""
+
+    def step(self) -> None:
+        """One more."""
+        super().step()
+        self.states = [*getattr(self, "states", []), numbers_of(self)]
+
+
+def numbers_of(optimizer: SGD) -> list[float]:
+    """The parameters and what the optimiser keeps for each."""
+    return [*(p.data for p in optimizer.params), *optimizer.state_dict()["velocity"]]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("file", [False, True])
+def test_fit(compiled: bool, file: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A whole number of steps is taken, by parameters and optimiser; a checkpoint leads to the same end."""
+    path, rng = tmp_path / "checkpoint.json", random.Random(2)
+
+    def prepared(kind: type[SGD] = SGD, compiled: bool = compiled) -> tuple[SGD, Callable[[], object]]:
+        model = MLP(2, [3, 2], activation="tanh", seed=0)
+        optimizer = kind(model.parameters(), lr=0.3, momentum=0.9)
+        options: dict[str, Any] = {"checkpoint": path, "progress": True} if file else {"progress": False}
+        options |= {"epochs": 4, "batch_size": 2, "schedule": lambda epoch: 0.9**epoch, "compiled": compiled}
+        return optimizer, lambda: fit(model, cross_entropy, XOR, optimizer, **options)
+
+    def whole() -> None:
+        path.unlink(missing_ok=True)
+        prepared()[1]()
+
+    steps, train = prepared(Steps, compiled=False)
+    states = [numbers_of(steps)]
+    train()
+    states += steps.states  # type: ignore[attr-defined]
+    seconds, reached = duration(whole), set()
+    for _ in range(50):
+        path.unlink(missing_ok=True)
+        optimizer, train = prepared()
+        interrupted(train, rng.uniform(0.0, seconds))
+        signal.setitimer(signal.ITIMER_REAL, 0.0)  # it may have come to nothing
+        (step,) = [i for i, x in enumerate(states) if numbers_of(optimizer) == pytest.approx(x, rel=1e-9, abs=1e-12)]
+        reached.add(step)
+        assert optimizer.lr == 0.3
+        if file:
+            optimizer, train = prepared()
+            interrupted(train, rng.uniform(0.0, seconds))  # perhaps within reading the checkpoint
+            optimizer, train = prepared()
+            train()
+            assert numbers_of(optimizer) == pytest.approx(states[-1], rel=1e-9, abs=1e-12)
+            assert [held.name for held in tmp_path.iterdir()] == [path.name]
+    assert len(reached) > 2
+    assert not context.scope_blocks | context.no_grad_blocks | context.comparison_blocks
+
+
+@pytest.mark.parametrize("write", [nn.save, viz.save], ids=["nn", "viz"])
+def test_save(write: Any, tmp_path: Path) -> None:
+    """The old file or the new one, and nothing beside it."""
+    path, rng = tmp_path / "file.dot", random.Random(3)
+    contents = []
+    things: list[Any] = [MLP(4, [8, 1], seed=i) for i in range(2)]
+    if write is viz.save:
+        things = [(Value(2.0) * 3.0).tanh() + x for x in (1.0, 2.0)]
+    for thing in things:
+        write(thing, path)
+        contents.append(path.read_bytes())
+    seconds, hits = duration(lambda: write(things[1], path)), 0
+    for i in range(100):
+        hits += interrupted(lambda i=i: write(things[i % 2], path), rng.uniform(0.0, 1.2 * seconds))  # type: ignore[misc]
+        assert path.read_bytes() in contents
+        assert len([*tmp_path.iterdir()]) == 1
+    assert hits > 20
+
+
+@pytest.mark.parametrize("backend", ["source", "llvm"])
+def test_programs(backend: Any) -> None:
+    """Interrupted while it is made, compiled or run, for one example or many, the next run is right."""
+    rng, hits = random.Random(4), 0
+
+    def made(i: int) -> tuple[Program, list[float]]:
+        x, w = Value(0.5), Value(1.5)
+        y = w * x
+        for j in range(i):  # a structure of its own for each, or the code would be there already
+            y = tanh(y + x) * w if j % 2 else y + w
+        y.backward()
+        return Graph(y).compile([x], [w], backend=backend), [y.data, w.grad]
+
+    def run(program: Program) -> list[list[float]]:
+        one, many = program(0.5), program.batch([[0.5]])
+        return [[float(value), float(grad[0])] for value, grad in (one, many)]
+
+    seconds = min(duration(lambda i=i: run(made(100 + i)[0])) for i in range(3))  # type: ignore[misc]
+    for i in range(60):
+        hits += interrupted(lambda i=i: run(made(i)[0]), rng.uniform(0.0, seconds))  # type: ignore[misc]
+        program, right = made(i)
+        hits += interrupted(lambda: run(program), rng.uniform(0.0, 0.3 * seconds))  # noqa: B023
+        assert run(program) == [pytest.approx(right, rel=1e-12)] * 2
+    assert hits > 30
+    assert other_thread(lambda: run(made(200)[0])) == [pytest.approx(made(200)[1], rel=1e-12)] * 2
+
+
+def test_functions() -> None:
+    """Of jit and of derivatives: no recording stays open, and the next call is right, in other threads too."""
+    rng = random.Random(5)
+
+    def f(x: Any, y: Any) -> Any:
+        z = x
+        for _ in range(10):
+            z = tanh(z * y + x) if z < 0.7 else z * y
+        return z
+
+    def work() -> tuple[Any, ...]:
+        fast = jit(f)
+        return fast(0.5, 1.5), fast.value_and_grad(0.9, 0.5), grad(f)(0.5, 1.5), hessian(lambda v: f(*v))([0.5, 1.5])
+
+    right, seconds = work(), duration(work)
+    fast = jit(f)
+    for _ in range(150):
+        interrupted(work, rng.uniform(0.0, seconds))
+        interrupted(lambda: fast(rng.random(), 1.5), rng.uniform(0.0, 0.2 * seconds))
+        assert fast(0.5, 1.5) == pytest.approx(right[0], rel=1e-12)
+        x = Value(2.0)
+        assert ((x * x).op, (x * x).scope) == (ops.mul, "")
+    assert work() == right
+    assert other_thread(work) == right
+    assert not context.scope_blocks | context.no_grad_blocks | context.comparison_blocks
+    assert not context.recording.get(None)
 
 
 def uncovered(path: Path) -> list[str]:
