@@ -106,7 +106,7 @@ class name_scope(_Listed):  # noqa: N801  # as TensorFlow's
         super().__init__(scope, name)
 
     def _entered(self) -> str:
-        outer = scope.get()
+        outer = scope.get() if scope_blocks else ""  # and not what a block that was left open has set
         return f"{outer}.{self._value}" if outer else self._value
 
 

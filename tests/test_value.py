@@ -1,5 +1,6 @@
 """Value at the REPL: habits of micrograd, numbers, errors, copies, and graphs of any depth."""
 
+import contextvars
 import copy
 import gc
 import math
@@ -261,6 +262,23 @@ def test_blocks_of_one_thread_do_not_reach_another() -> None:
 
 
 # Names.
+
+
+def test_a_scope_that_was_left_open_names_nothing() -> None:
+    """As one is that Ctrl-C keeps from closing."""
+
+    def left_open() -> None:
+        name_scope("lost").__enter__()
+
+    copied = contextvars.copy_context()
+    copied.run(left_open)
+
+    def later() -> tuple[str, str]:
+        outside = Value(1.0).scope
+        with name_scope("hidden"):
+            return outside, Value(1.0).scope
+
+    assert copied.run(later) == ("", "hidden")
 
 
 def test_name_scopes_tag_the_nodes_made_inside() -> None:
