@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypedDict, Unpack
 
 from autograd import Constant, Value, exp, logsumexp, name_scope, sumprod
-from autograd.operations import real, table
+from autograd.operations import Operation, real, table
 from nn import initializers
 from nn.checks import nearest, whole
 from nn.initializers import Initializer, fan_in, zeros
@@ -47,7 +47,7 @@ def activation_named(name: str) -> Activation:
     found = re.fullmatch(r"(\w+)(?:\(([^()]+)\))?", name)
     row, options = found.groups() if found else (name, None)
     if row == "linear" and not options:
-        return lambda a: a
+        return _linear
     rows = {name: op for name, op in table.items() if not op.nary and len(op.partials) - len(op.defaults) == 1}
     if row not in rows:
         raise ValueError(f"no activation is called {name!r}{nearest(row, ['linear', 'softmax', *rows])}")
@@ -60,7 +60,19 @@ def activation_named(name: str) -> Activation:
         raise ValueError(f"the operands of {name!r} must be numbers, such as in 'leaky_relu(0.2)'")
     if len(operands) > len(op.defaults):
         raise ValueError(f"{row} takes {len(op.defaults) or 'nothing'} besides its input, not {options!r}")
-    return lambda a: op(a, *operands)
+    return functools.partial(_applied, op, operands) if operands else op
+
+
+# Functions of the module, unlike lambdas, can be pickled.
+
+
+def _linear(a: Value) -> Value:
+    return a
+
+
+def _applied(op: Operation, operands: Sequence[float], a: Value) -> Value:
+    y: Value = op(a, *operands)
+    return y
 
 
 def softmax(a: Sequence[Value | float]) -> list[Value]:
