@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -602,6 +603,16 @@ def test_plots_are_saved(format: str) -> None:
     file = io.BytesIO()
     gradient_norms(History(gradient_norms={"h1": [1.0, 2.0]})).savefig(file, format=format)
     assert len(file.getvalue()) > 1000
+
+
+def test_a_plot_without_a_suffix_is_a_png(tmp_path: Path) -> None:
+    """As with matplotlib, which adds it; a format that is given adds none."""
+    plot = gradient_norms(History(gradient_norms={"h1": [1.0, 2.0]}))
+    plot.savefig(tmp_path / "plot")
+    plot.savefig(str(tmp_path / "other"), format="pdf")
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "other").read_bytes().startswith(b"%PDF")
+    assert len([*tmp_path.iterdir()]) == 2
 
 
 def test_without_matplotlib_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
-from autograd import Graph, Value, gradcheck
+from autograd import Graph, Value, files, gradcheck
 from autograd.calculus import GradientCheck
 from autograd.operations import table
 from viz.chain import explain
@@ -131,7 +131,8 @@ def _run(argv: list[str]) -> int:
     if not words:
         raise ValueError('an expression is missing, such as in: python -m viz "x**2" x=3')
     for path in options.output:
-        if Path(path).suffix.removeprefix(".").lower() not in _SUFFIXES:
+        suffix = Path(path).suffix.removeprefix(".").lower()
+        if suffix not in _SUFFIXES and (suffix or not files.is_stream(Path(path))):
             raise ValueError(f"cannot draw to {path!r}: the suffix must be one of {', '.join(_SUFFIXES)}")
     # One character more than there may be tells that there are too many, however many come.
     text = sys.stdin.read(LONGEST + 1) if words[0] == "-" else words[0]
@@ -158,13 +159,14 @@ def _run(argv: list[str]) -> int:
         failed = not report
     if not parts and not options.output:
         parts = [_summary(graph), tree(graph)]
-    print(*parts, sep="\n\n", end="\n" if parts else "")
+    print(*parts, sep="\n\n", end="\n" if parts else "", flush=True)
     for path in options.output:
         if path.lower().endswith(".html"):
             page(y, path, parameters=drawing.get("parameters", ()), title=drawing.get("title"))
         else:
             save(graph, path, **drawing)
-        print(f"{path} is written")
+        if not files.is_stream(Path(path)):  # what reads the picture there shall read nothing else
+            print(f"{path} is written")
     return int(failed)
 
 

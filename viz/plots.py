@@ -9,11 +9,14 @@ import difflib
 import io
 import itertools
 import math
+import os
 import statistics
 from collections.abc import Callable, Sequence
 from numbers import Real
+from pathlib import Path
 from typing import Any, Protocol
 
+from autograd import files
 from autograd.context import contained, recorded
 from autograd.operations import Operation, table
 from viz.boundary import COLOURS, HUGE, around, evenly, finite, lead_of_each
@@ -53,6 +56,18 @@ class Plot(Figure):
     def __init__(self, width: float, height: float) -> None:
         layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15)
         super().__init__(figsize=(width, height), dpi=144.0, facecolor=PAPER, layout=layout)
+
+    def savefig(self, fname: Any, *, format: str | None = None, **options: Any) -> None:
+        """Draw to a file as matplotlib does; it is replaced only when the picture is complete."""
+        if not isinstance(fname, (str, os.PathLike)):
+            super().savefig(fname, format=format, **options)
+            return
+        path = Path(fname)
+        kind = format or path.suffix[1:] or self.canvas.get_default_filetype()
+        file = io.BytesIO()
+        super().savefig(file, format=kind, **options)
+        named = path.suffix or format or files.is_stream(path)
+        files.replace(path if named else path.with_name(f"{path.name}.{kind}"), file.getvalue())
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
