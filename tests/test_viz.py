@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import webbrowser
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,15 @@ def test_render_as_graphviz_does(engine: str, tmp_path: Path) -> None:
     path = draw(o).render(str(tmp_path / "neuron"), format="svg", cleanup=True)
     assert path == str(tmp_path / "neuron.svg"), engine
     assert Path(path).read_bytes().startswith(b"<svg")
+
+
+def test_a_picture_is_viewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with graphviz, which writes both files and opens the picture."""
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    path = draw(Value(2.0, label="x") * 3.0).view(tmp_path / "product")
+    assert opened == [(tmp_path / f"product.{path.rpartition('.')[2]}").as_uri()]
+    assert {item.name for item in tmp_path.iterdir()} == {"product", Path(path).name}
 
 
 def test_a_notebook_shows_the_picture(engine: str) -> None:

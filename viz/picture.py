@@ -70,12 +70,14 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
         view: bool = False,
         cleanup: bool = False,
         format: str | None = None,
-        **options: Any,
+        engine: str | None = None,
+        quiet: bool = False,
+        quiet_view: bool = False,
     ) -> str:
         """Draw to ``filename`` with the format as a further suffix, beside the DOT unless ``cleanup`` is set."""
         base = Path(directory or self.directory or "", filename or self.filename)
         path = base.with_name(f"{base.name}.{format or self.format}")
-        files.replace(path, self.pipe(format, **options))
+        files.replace(path, self.pipe(format, engine=engine))
         if not cleanup:
             files.replace(base, self.source.encode())
         if view:
@@ -129,12 +131,14 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
 
 
 def format_of(path: Path) -> str:
-    """The format that a file's suffix names.
+    """The format that a file's suffix names; /dev/stdout, a pipe and the like get svg.
 
     Raises:
         ValueError: if there is no such format.
     """
     format = path.suffix.removeprefix(".").lower()
+    if not format and files.is_stream(path):
+        return "svg"
     if format not in FORMATS:
         raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
     return format
