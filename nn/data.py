@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from autograd import files
 from autograd.operations import real
 from nn.checks import nearest, positive, whole
 
@@ -203,12 +204,7 @@ def load_csv(path: str | Path, *, target: str, classes: Sequence[str] | None = N
 
 def _records(path: str | Path) -> list[tuple[str, list[str]]]:
     """The rows of a CSV file that are not blank, each with the place where it starts."""
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"{path}, line {line}: this is not UTF-8; save the file as UTF-8 text") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(files.read(Path(path)), newline=""), strict=True)
     records, place = [], f"{path}, line 1"
     try:
         for row in reader:

@@ -32,6 +32,9 @@ class Optimizer(ABC):
         weight_decay: λ.
     """
 
+    #: Of the state.
+    _never_negative: tuple[str, ...] = ("lr", "steps")
+
     def __init__(self, params: Iterable[Value], lr: float, *, weight_decay: float = 0.0) -> None:
         name = type(self).__name__
         if not isinstance(params, Iterable):
@@ -106,7 +109,8 @@ class Optimizer(ABC):
             then: Any = state.get(name)
             lists = (now, then) if isinstance(now, list) else ([now], [then])
             fits = isinstance(lists[1], list) and [*map(type, lists[0])] == [*map(type, lists[1])]
-            if not fits or not all(abs(x) <= sys.float_info.max for x in lists[1]):
+            least = 0.0 if name in self._never_negative else -sys.float_info.max
+            if not fits or not all(least <= x <= sys.float_info.max for x in lists[1]):
                 raise ValueError(f"this is not the state of {type(self).__name__}: {name} is {str(then)[:40]}")
         held = copy.deepcopy({name: state[name] for name in self._state})
         assign([self, self], ["_lr", "_state"], [positive("lr", state["lr"], or_zero=True), held])
@@ -205,6 +209,8 @@ class Adam(Optimizer):
     >>> round(p.data, 6)
     0.9
     """
+
+    _never_negative = ("lr", "steps", "v")  # v is a mean of squares
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -87,14 +88,22 @@ def read(path: str | Path, format: str, version: int) -> dict[str, Any]:
         ValueError: if it is something else, or of another version.
     """
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(files.read(Path(path)), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a {format}: {error}") from error
+        raise ValueError(f"{path} is not a {format}: {str(error)[:200]}") from error
     if not isinstance(content, dict) or content.get("format") != format:
         raise ValueError(f"{path} is not a {format}")
     if type(content.get("version")) is not int or content["version"] != version:
         found = repr(content.get("version"))[:40]
         raise ValueError(f"{path} is a {format} of version {found}, and this is version {version}: update gradgraph")
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{name!r} is there more than once")
     return content
 
 

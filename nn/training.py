@@ -156,10 +156,11 @@ def fit(
     training.settings |= {"seed": seed, "batch_size": size, "examples": len(data), "validation": len(validation)}
     if checkpoint is not None:
         checkpoint = Path(checkpoint)
-        if checkpoint.exists():
+        try:
             training.resume(checkpoint)
-        elif not checkpoint.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {str(checkpoint.parent)!r} for checkpoints")
+        except FileNotFoundError:
+            if not checkpoint.parent.is_dir():
+                raise FileNotFoundError(f"there is no folder {str(checkpoint.parent)!r} for checkpoints") from None
     history = training.history
     history.ended, history.path = "interrupted", "" if fast else f"eager: {why}"
     # A log file keeps what a bar would overwrite.
@@ -416,7 +417,7 @@ class _Training:
             self.model.load_state_dict(before[1])
             if not isinstance(error, (ValueError, TypeError, KeyError, AttributeError)):
                 raise
-            raise ValueError(f"{path} is not a checkpoint of this training: {error}") from error
+            raise ValueError(f"{path} is not a checkpoint of this training: {str(error)[:500]}") from error
 
     def _load(self, state: dict[str, Any]) -> None:
         for name, now in self.settings.items():
@@ -424,14 +425,29 @@ class _Training:
                 raise ValueError(f"{name} was {str(state['settings'][name])[:200]}, and is {now}")
         parameters, best = storage.numbers(state["parameters"]), storage.numbers(state["best"])
         history = History(**state["history"])
-        lists = [history.losses, history.validation_losses, history.metrics, *history.gradient_norms.values()]
-        if not all(isinstance(held, list) and all(type(x) is float for x in held) for held in lists):
+        if not self._could_be(history):
             raise ValueError("its history is damaged")
-        if best.keys() != parameters.keys() or not history.losses:
+        if best.keys() != parameters.keys():
             raise ValueError("its best parameters are damaged")
-        self.optimizer.load_state_dict({**state["optimizer"], "lr": self.rate})
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.lr = self.rate
         self.model.load_state_dict(parameters)
         self.history, self.best = history, best
+
+    def _could_be(self, history: History) -> bool:
+        """Whether that is the history of such a training, as far as one can tell."""
+        losses, validated, norms = history.losses, history.validation_losses, history.gradient_norms
+        lists = [losses, validated, history.metrics, *norms.values()]
+        return (
+            all(isinstance(held, list) and all(type(x) is float for x in held) for held in lists)
+            and all(map(math.isfinite, losses + validated))
+            and norms.keys() == self.layers.keys()
+            and bool(losses)
+            and all(len(held) == len(losses) for held in norms.values())
+            and len(validated) == len(losses) * bool(self.validation)
+            and len(history.metrics) <= len(losses)
+            and isinstance(history.ended, str)
+        )
 
 
 def _loss_of_example(model: Any, loss: Any, example: Example, name: str) -> Value:
