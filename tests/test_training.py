@@ -820,38 +820,6 @@ def test_a_history_shows_in_one_line() -> None:
 # Networks in files.
 
 
-def writing_fails(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Every file gets the first half of what is written, and then the disk is full."""
-    write = Path.write_bytes
-
-    def half(self: Path, data: bytes) -> int:
-        write(self, data[: len(data) // 2])
-        raise error
-
-    monkeypatch.setattr(Path, "write_bytes", half)
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-@pytest.mark.parametrize("linked", [False, True])
-def test_a_file_is_whole_though_writing_fails(
-    error: BaseException, linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The old content stays, and no other file; where there was none, there is none."""
-    path = save(MLP(1, [1], seed=1), tmp_path / "model.json")
-    content = path.read_bytes()
-    if linked:
-        path = tmp_path / "link.json"
-        path.symlink_to(tmp_path / "model.json")
-    names = sorted(tmp_path.iterdir())
-    writing_fails(monkeypatch, error)
-    for target in (path, tmp_path / "new.json"):
-        with pytest.raises(type(error)):
-            save(MLP(1, [1], seed=2), target)
-        assert path.read_bytes() == content
-        assert path.is_symlink() == linked
-        assert sorted(tmp_path.iterdir()) == names
-
-
 def test_a_link_stays_a_link(tmp_path: Path) -> None:
     """What it points to is replaced, in its own folder, whether it was there or not; no file is left over."""
     (tmp_path / "far").mkdir()
@@ -865,24 +833,6 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
         assert load(link).state_dict() == load(target).state_dict() == model.state_dict()
         assert sorted(os.listdir(tmp_path)) == ["far", "link.json"]
         assert os.listdir(target.parent) == ["model.json"]
-
-
-def test_the_old_file_is_there_until_the_new_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it is written, whoever reads finds the old one."""
-    path = save(MLP(1, [1], seed=1), tmp_path / "model.json")
-    content, seen = path.read_bytes(), []
-    write = Path.write_bytes
-
-    def watched(self: Path, data: bytes) -> int:
-        written = write(self, data)
-        seen.append(path.read_bytes())
-        return written
-
-    monkeypatch.setattr(Path, "write_bytes", watched)
-    save(MLP(1, [1], seed=2), path)
-    assert seen == [content]
-    assert path.read_bytes() != content
-    assert os.listdir(tmp_path) == ["model.json"]
 
 
 def test_there_must_be_a_folder_for_a_file(tmp_path: Path) -> None:
