@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from autograd import algorithms, context
 from autograd.algorithms import topological_order
 from autograd.context import contained, infinities
-from autograd.operations import Operation, real
+from autograd.operations import Operation, printable, real
 from autograd.value import Constant, Value
 
 #: A number, or a list or tuple of trees.
@@ -367,7 +367,7 @@ def gradcheck(
     x2         2        12       12     1.9e-11  ok
     """
     points = [map_tree(_number, x) for x in inputs]
-    labels = [x.label if isinstance(x, Value) else "" for x in tree_leaves(list(inputs))]
+    labels = [printable(x.label) if isinstance(x, Value) else "" for x in tree_leaves(list(inputs))]
     recording = _Recording(f, points)
     y = recording.scalar().data
     analytic = [x.data for x in gradient(recording.scalar(), recording.variables(range(len(points))))]

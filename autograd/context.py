@@ -11,6 +11,8 @@ from contextlib import ContextDecorator
 from contextvars import ContextVar, copy_context
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
+from autograd.operations import printable
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -134,7 +136,9 @@ class Comparison(NamedTuple):
         written = {"bool": "bool(u)", "data": "u.data"}.get(self.name)
         right = "v" if hasattr(self.y, "label") else repr(self.y)
         points = [("u", x, self.x)] + ([("v", y, self.y)] if right == "v" else [])
-        numbers = [f"{name} = {z!r}" + (f' ("{node.label}")' if node.label else "") for name, z, node in points]
+        numbers = [
+            f"{name} = {z!r}" + (f' ("{printable(node.label)}")' if node.label else "") for name, z, node in points
+        ]
         return ", ".join([written or f"u {self.name} {right}", *numbers])
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from autograd import algorithms
-from autograd.operations import real
+from autograd.operations import printable, real
 from autograd.program import Backend, Program
 from autograd.symbol import Symbol
 from autograd.value import Constant, Value
@@ -155,8 +155,8 @@ class Graph:
         """
         if node not in self._places:
             raise ValueError(f"{node!r} is not a node of {self!r}")
-        if node.label:
-            return node.label
+        if label := printable(node.label):
+            return label
         if isinstance(node, Constant) and node.op is None:
             return f"{node.data:.6g}"
         return f"{self._letter}{self._places[node]}"

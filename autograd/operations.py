@@ -51,6 +51,11 @@ def real(x: object, what: str) -> float:
     raise TypeError(f"{what} needs a real number, not {type(x).__name__} {x!r}{cure}")
 
 
+def printable(label: str) -> str:
+    """A label as messages show it: without control characters, which could end a line or move a terminal's cursor."""
+    return label if label.isprintable() else "".join(c for c in label if c.isprintable())
+
+
 class Operation:
     r"""One row of the table: an operation with its local partial derivatives.
 
@@ -225,7 +230,7 @@ class Operation:
         written = self.text % tuple([", ".join(column) for column in columns] if self.nary else columns)
         points = [f"{name} = {value!r}" for name, value in zip(names, values, strict=True)]
         for j, label in enumerate(labels):
-            points[j] += f' ("{label}")' if label else ""
+            points[j] += f' ("{printable(label)}")' if label else ""
         if len(points) > 8:
             written, points = f"{self.name} of {len(points)} values", [*points[:7], "…"]
         return f"in {written}, {', '.join(points)}"

@@ -161,7 +161,7 @@ def latex_name(name: str) -> str:
     >>> latex_name("x1"), latex_name("w[2]"), latex_name("loss")
     ('x_{1}', 'w_{2}', '\\mathrm{loss}')
     """
-    name = "".join(c for c in name if c.isprintable())
+    name = ops.printable(name)
     if found := re.fullmatch(r"([^\W\d_])(?:_?(\d+)|\[(\d+)\])", name.translate(_SUBSCRIPTS)):
         return f"{found[1]}_{{{found[2] or found[3]}}}"
     return name if len(name) == 1 and name.isalpha() else rf"\mathrm{{{name.translate(_ESCAPES)}}}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from autograd import files
+from autograd.operations import printable
 from nn.layers import MLP
 from nn.module import Module
 
@@ -70,7 +71,7 @@ def load(path: str | Path, model: Module | None = None) -> Module:
         loaded = _built(content["architecture"], len(parameters)) if model is None else model
         loaded.load_state_dict(parameters)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} holds another network, or is damaged: {str(error)[:200]}") from error
+        raise ValueError(f"{path} holds another network, or is damaged: {told(error)[:200]}") from None
     return loaded
 
 
@@ -105,6 +106,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         ((name, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"{name!r} is there more than once")
     return content
+
+
+def told(error: Exception) -> str:
+    """What an error says about a file, without the control characters that the file may have brought."""
+    return "\n".join(map(printable, str(error)[:500].split("\n")))
 
 
 def numbers(named: Any) -> dict[str, float]:

@@ -417,7 +417,7 @@ class _Training:
             self.model.load_state_dict(before[1])
             if not isinstance(error, (ValueError, TypeError, KeyError, AttributeError)):
                 raise
-            raise ValueError(f"{path} is not a checkpoint of this training: {str(error)[:500]}") from error
+            raise ValueError(f"{path} is not a checkpoint of this training: {storage.told(error)}") from None
 
     def _load(self, state: dict[str, Any]) -> None:
         for name, now in self.settings.items():

@@ -105,7 +105,7 @@ def test_the_code_stays_small() -> None:
     for package, budget in {"autograd": 3800, "nn": 1710, "viz": 3650}.items():
         assert sum(size for path, size in sizes.items() if path.parent.name == package) <= budget
     core = ("operations.py", "algorithms.py", "value.py", "graph.py")
-    assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 995
+    assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 1000
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 
 from autograd import Graph, Value, files, gradcheck
 from autograd.calculus import GradientCheck
-from autograd.operations import table
+from autograd.operations import printable, table
 from viz.chain import explain
 from viz.drawing import save
 from viz.expression import CONSTANTS, LONGEST, PLAIN, names, nearest, parse
@@ -66,7 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _told(error: Exception, code: int) -> int:
-    print(error, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+    lines = "\n".join([str(error), *getattr(error, "__notes__", ())]).split("\n")
+    print(*map(printable, lines), sep="\n", file=sys.stderr)  # an argument may hold what moves a terminal's cursor
     return code
 
 
@@ -166,7 +167,7 @@ def _run(argv: list[str]) -> int:
         else:
             save(graph, path, **drawing)
         if not files.is_stream(Path(path)):  # what reads the picture there shall read nothing else
-            print(f"{path} is written")
+            print(f"{printable(path)} is written")
     return int(failed)
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 
 from autograd import Constant, Graph, Value
+from autograd.operations import printable
 from viz.diagram import Card, Diagram, Ribbon, Role, Row, flow, shares, sign_of
 from viz.text import number, pretty
 
@@ -107,4 +108,4 @@ def _card(name: str, key: str, nodes: list[Value], graph: Graph, backward: bool,
     told = f"{pretty(name)}: " + ", ".join(f"{row.caption} {row.text}" for row in rows)
     role: Role = "output" if any(root in nodes for root in graph.roots) else _AROUND.get(name, "group")
     layer = LEVELS["layers"](name)
-    return Card(key, pretty(name), role, "", tuple(rows), told, scope=layer if layer != name else "")
+    return Card(key, pretty(name), role, "", tuple(rows), told, scope=printable(layer) if layer != name else "")

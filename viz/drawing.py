@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 from autograd import Graph, Value
+from autograd.operations import printable
 from viz import dot
 from viz.collapse import LEVELS, collapsed
 from viz.diagram import Diagram
@@ -15,7 +16,7 @@ from viz.flow import PARTS, around, gradient_flow
 from viz.network import described, of
 from viz.neurons import of_graph, of_parameters
 from viz.picture import Picture
-from viz.text import pretty, printable
+from viz.text import pretty
 from viz.tree import tree
 
 #: Up to so many values a picture has full cards; up to so many, small ones; and at the very most.

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from autograd import Graph, Value
 from autograd.algorithms import leading_to
+from autograd.operations import printable
 from viz.curve import curve
 from viz.diagram import Card, Diagram, Ribbon, Row, Seed, flow, formula_of, named, role, shares, sign_of
-from viz.text import SIGNS, number, pretty, printable, short, typeset, written_sum
+from viz.text import SIGNS, number, pretty, short, typeset, written_sum
 
 #: What may be left out of a picture.
 PARTS = ("data", "grads", "partials", "formulas", "curves")

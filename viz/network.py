@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autograd import Constant, Value
+from autograd.operations import printable
 from viz.curve import FLAT
 from viz.diagram import Flow, sign_of
 from viz.neurons import Columns, Link, Neuron
-from viz.text import number, pretty, printable
+from viz.text import number, pretty
 
 #: A picture's size in points, 16 : 9 unless there are many layers, and the least distance between two of them.
 WIDTH, HEIGHT, PITCH = 960.0, 540.0, 73.0

@@ -15,14 +15,14 @@ import latex2mathml.converter
 
 from autograd import Constant, Graph, Symbol, Value, files
 from autograd.graph import BackwardStep, ForwardStep
-from autograd.operations import ATOM, Operation
+from autograd.operations import ATOM, Operation, printable
 from viz import dot, html, palette
 from viz.curve import curve
 from viz.diagram import Card, Diagram, Ribbon, Row, Seed, formula_of, named, role
 from viz.drawing import FULL
 from viz.picture import Picture
 from viz.script import javascript
-from viz.text import SIGNS, pretty, printable, short, typeset
+from viz.text import SIGNS, pretty, short, typeset
 
 #: Names and numbers stand in formulas as single characters that no label can contain.
 _NAME, _NUMBER, _BRACKET, _PARTIAL = 0xE000, 0xE400, 0xE800, 0xEFFF
@@ -96,6 +96,9 @@ class Page:
         self.title = printable(title or "") or f"How the gradient of {roots} reaches every input"
         picture = _picture(graph, names, parameters, self.title)
         script, data = _program(graph, names)
+        sheet = picture.find("style")  # beside the page's own, since the policy allows no others
+        assert sheet is not None
+        picture.remove(sheet)
         parts = {
             "title": escape(self.title),
             "formulas": "".join(
@@ -103,6 +106,7 @@ class Page:
                 f" = {_slot(f'v{graph.nodes.index(root)}')}</p>"
                 for root in graph.roots
             ),
+            "sheet": str(sheet.text),
             "picture": ET.tostring(picture, encoding="unicode"),
             "steps": "".join(_steps(graph, names)),
             "colors": _colors(),
@@ -147,18 +151,20 @@ def _picture(graph: Graph, names: Mapping[Value, str], parameters: Collection[Va
         if grown:
             sums = " + ".join(["−0.00"] * min(3, uses[node])) + " = " if uses[node] > 1 else ""
             rows.append(Row("grad", _WIDE, 1, sums))
-        name = names[node].removeprefix(f"{node.scope}.")
+        scope = printable(node.scope)
+        name = names[node].removeprefix(f"{scope}.")
         name = typeset(name) if is_ == "constant" else name
         op = SIGNS.get(node.op.symbol, node.op.symbol) if node.op else ""
         shown = replace(plot, tag="saturated") if plot else None
-        cards.append(Card(ids[node], name, is_, op, tuple(rows), f"{names[node]}: ", shown, node.scope))
+        cards.append(Card(ids[node], name, is_, op, tuple(rows), f"{names[node]}: ", shown, scope))
     for parent, child, j in graph.edges:
         assert child.op is not None
         reading = child.op.readings()[j * len(child.op.partials) // len(child.parents) if child.op.nary else j]
         pill = f"×{short(reading)}" if isinstance(reading, float) else "×−0.000"
         flows: dict[str, Any] = {"pill": pill, "upstream": (1, 1e-6), "downstream": (1, 1e-6)}
         ribbons.append(Ribbon(ids[parent], ids[child], "", **({} if isinstance(parent, Constant) else flows)))
-    seeds = [Seed(ids[root], f"start: ∂{names[root]}/∂{names[root]} =\u00a0", "1", (1, 1e-6)) for root in graph.roots]
+    brief = {root: dot.shorten(names[root], 20) for root in graph.roots}
+    seeds = [Seed(ids[root], f"start: ∂{name}/∂{name} =\u00a0", "1", (1, 1e-6)) for root, name in brief.items()]
     drawing = Picture("page")
     drawing.title, drawing.curves = title, {card.id: card.curve for card in cards if card.curve}
     dot.gradient_flow(drawing, Diagram("\u00a0", (), tuple(cards), tuple(ribbons), tuple(seeds)))

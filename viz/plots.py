@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from autograd import files
 from autograd.context import contained, recorded
-from autograd.operations import Operation, table
+from autograd.operations import Operation, printable, table
 from viz.boundary import COLOURS, HUGE, around, evenly, finite, lead_of_each
 from viz.palette import FILL, HAIRLINE, INK, MUTED, PAPER, RIBBON, STROKE
 from viz.text import number
@@ -156,7 +156,7 @@ def gradient_norms(history: _History) -> Plot:
     shades = _mixed(INK, RIBBON[1], "#6DB1DA")
     for j, (layer, curve) in enumerate(norms.items()):
         colour = shades(j / max(len(norms) - 1, 1))
-        _line(axes, layer, curve, colour)
+        _line(axes, printable(layer), curve, colour)
         if zeros := [epoch for epoch, y in enumerate(curve, 1) if y == 0.0]:
             edge = axes.get_xaxis_transform()
             axes.plot(zeros, [0.02] * len(zeros), "v", color=colour, transform=edge, clip_on=False)
@@ -260,7 +260,7 @@ def confusion(matrix: Sequence[Sequence[int]], names: Sequence[str] | None = Non
         raise ValueError("confusion needs at least one example")
     if names is not None and len(names) != n:
         raise ValueError(f"confusion needs a name for each of the {n} classes, not {len(names)}: {list(names)!r}")
-    labels = [*map(str, range(n) if names is None else names)]
+    labels = [printable(str(name)) for name in (range(n) if names is None else names)]
     errors = [count for (i, j), count in counts.items() if i != j and count]
     wrong, worst = sum(errors), max(errors, default=0)
 

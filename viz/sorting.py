@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 from autograd import Constant, Graph, Value
 from autograd.graph import BackwardStep
+from autograd.operations import printable
 from viz import dot
 from viz.diagram import Card, Diagram, Ribbon, Row, named, role
 from viz.formulas import counted
 from viz.picture import Picture
 from viz.table import ROWS, Table
-from viz.text import SIGNS, pretty, printable, short
+from viz.text import SIGNS, pretty, short
 
 #: The most values that a picture shows.
 CARDS = 40

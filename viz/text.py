@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from html import unescape
 
+from autograd.operations import printable
 from autograd.symbol import latex_name
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
@@ -44,11 +45,6 @@ def short(x: float, digits: int = 3) -> str:
     ('−3', '0.50')
     """
     return f"{x:.0f}".replace("-", "−") if x.is_integer() and abs(x) < 1e4 else number(x, digits)
-
-
-def printable(label: str) -> str:
-    """A label without control characters, which could end a line or move a terminal's cursor."""
-    return "".join(c for c in label if c.isprintable())
 
 
 def pretty(name: str) -> str:

@@ -11,8 +11,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from autograd import Constant, Graph, Value
+from autograd.operations import printable
 from viz.palette import RIBBON
-from viz.text import SIGNS, columns, cut, number, pretty, printable, short, typeset
+from viz.text import SIGNS, columns, cut, number, pretty, short, typeset
 
 #: The most lines that are written before the rest is only counted.
 LIMIT = 200
