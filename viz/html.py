@@ -19,18 +19,21 @@ _INERT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
 def filled(template: Path, parts: Mapping[str, str]) -> str:
     """A template with ``{{name}}`` replaced by the part of that name, and ``{{policy}}`` by what a browser may do.
 
-    The policy allows the scripts and styles of the page, known by their hashes.
+    The policy allows the template's scripts and styles, known by their hashes: none that a part might bring along.
     """
-    # In one go, so that a label which looks like a place is not filled in turn.
+
+    def fill(text: str, parts: Mapping[str, str]) -> str:
+        # In one go, so that a label which looks like a place is not filled in turn.
+        return re.sub(r"{{(\w+)}}", lambda found: parts.get(found[1], found[0]), text)
+
     text = template.read_text(encoding="utf-8")
-    page = re.sub(r"{{(\w+)}}", lambda found: parts.get(found[1], found[0]), text)
     hashes: dict[str, list[str]] = {"script": [], "style": []}
-    for kind, content in re.findall(r"<(script|style)>(.*?)</\1>", page, re.DOTALL):
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+    for kind, content in re.findall(r"<(script|style)>(.*?)</\1>", text, re.DOTALL):
+        digest = base64.b64encode(hashlib.sha256(fill(content, parts).encode()).digest()).decode()
         hashes[kind].append(f"'sha256-{digest}'")
     allowed = "; ".join(f"{kind}-src {' '.join(found)}" for kind, found in hashes.items())
     policy = f"default-src 'none'; {allowed}; img-src data:; base-uri 'none'; form-action 'none'"
-    return page.replace("{{policy}}", policy, 1)
+    return fill(text, {**parts, "policy": policy})
 
 
 def in_script(data: object) -> str:
