@@ -186,7 +186,7 @@ def _laid_out(source: str, format: str, engine: str, *arguments: str) -> bytes:
             "drawing needs Graphviz: install its 'dot' program, or run: pip install 'gradgraph[embedded]'"
         ) from None
     if len(source) > LARGE:  # only another process can be stopped
-        return _run([sys.executable, "-c", _CHILD, format, engine, *arguments], source)
+        return _run([sys.executable, "-P", "-c", _CHILD, format, engine, *arguments], source)
     try:
         drawn: bytes = pygraphviz.AGraph(string=source).draw(format=format, prog=engine, args=" ".join(arguments))
     except Exception as error:  # it has several of its own
