@@ -33,6 +33,7 @@ import itertools
 import keyword
 import linecache
 import math
+import re
 import unicodedata
 import weakref
 from collections import Counter
@@ -89,9 +90,11 @@ class Source:
         functions = self._functions.items()
         known = [name for name, op in functions if getattr(math, name, None) is op.forward]
         rows = [f'{name} = table["{op.name}"].forward\n' for name, op in functions if name not in known]
+        code = "".join(itertools.chain(*self._files.values()))
+        known += [constant for constant in ("inf", "nan") if re.search(rf"\b{constant}\b", code)]
         head = [f"from math import {', '.join(known)}\n"] if known else []
         head += ["from autograd.operations import table\n", *rows] if rows else []
-        return "".join([*head, "\n" * bool(head), *itertools.chain(*self._files.values())])
+        return "".join([*head, "\n" * bool(head), code])
 
     def one(self, inputs: Sequence[float], parameters: Any) -> tuple[list[float], list[float]] | None:
         """The outputs and the gradient for one example; None where the interpreter has to be asked.
