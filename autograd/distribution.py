@@ -1,7 +1,7 @@
 """Batches in pieces: a program run by any ``concurrent.futures.Executor``, by threads, processes or a cluster.
 
 Threads run the very program.  On the way to another process it becomes its pickle, made once, out of which that
-process makes a program again, once.
+process makes a program again, once.  Pickles run what they say: workers have to be trusted, see SECURITY.md.
 """
 
 from __future__ import annotations
