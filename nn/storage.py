@@ -71,7 +71,7 @@ def load(path: str | Path, model: Module | None = None) -> Module:
         loaded = _built(content["architecture"], len(parameters)) if model is None else model
         loaded.load_state_dict(parameters)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} holds another network, or is damaged: {told(error)[:200]}") from None
+        raise ValueError(f"{path} holds another network, or is damaged: {told(error)}") from None
     return loaded
 
 
@@ -91,7 +91,7 @@ def read(path: str | Path, format: str, version: int) -> dict[str, Any]:
     try:
         content = json.loads(files.read(Path(path)), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a {format}: {str(error)[:200]}") from error
+        raise ValueError(f"{path} is not a {format}: {told(error)}") from error
     if not isinstance(content, dict) or content.get("format") != format:
         raise ValueError(f"{path} is not a {format}")
     if type(content.get("version")) is not int or content["version"] != version:

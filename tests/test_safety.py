@@ -820,7 +820,7 @@ def test_a_file_is_written_where_it_should_be(tmp_path: Path, monkeypatch: pytes
     kept = tmp_path / "kept"
     kept.write_bytes(b"as it was")
     monkeypatch.setattr(os, "urandom", lambda n: bytes(n))
-    (tmp_path / f".a.svg.{'00' * 4}").symlink_to(kept)
+    (tmp_path / f".unfinished-{'00' * 8}").symlink_to(kept)
     with pytest.raises(FileExistsError):
         files.replace(tmp_path / "a.svg", b"new")
     assert kept.read_bytes() == b"as it was"
