@@ -366,7 +366,8 @@ def _logsumexp(values: Sequence[float]) -> float:
     largest = functools.reduce(_maximum, values)
     if not math.isfinite(largest):
         return largest
-    return largest + math.log(math.fsum([math.exp(x - largest) for x in values]))
+    # log(1 + …), since the other terms may be too small to be seen beside 1 (Blanchard, Higham & Higham 2021)
+    return largest + math.log1p(math.fsum([-1.0, *[math.exp(x - largest) for x in values]]))
 
 
 def _total(terms: Iterable[Any]) -> Any:
@@ -449,7 +450,7 @@ erfc  = _function("erfc",  math.erfc,  lambda x, z: -TWO_BY_ROOT_PI * exp(-x * x
 
 sigmoid    = _function("sigmoid",    _sigmoid,    lambda x, z: z * (1.0 - z), latex=r"\sigma", lowering=_two_sided_sigmoid)
 relu       = _function("relu",       _relu,       lambda x, z: step(x),                        domain=(NONZERO,))
-leaky_relu = _function("leaky_relu", _leaky_relu, lambda x, alpha, z: alpha + (1.0 - alpha) * step(x),
+leaky_relu = _function("leaky_relu", _leaky_relu, lambda x, alpha, z: where(step(x), 1.0, alpha),
                                                   lambda x, alpha, z: x * (1.0 - step(x)),     domain=(NONZERO, ((0.01, 0.3),)), defaults=(0.01,))
 softplus   = _function("softplus",   _softplus,   lambda x, z: sigmoid(x), lowering=lambda x: relu(x) + log1p(exp(-abs(x))))
 

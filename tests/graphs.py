@@ -299,18 +299,18 @@ def terms(node: Value) -> float:
             return float(sum(map(operator.mul, *node.op.columns(operands))))
         case "logsumexp":
             largest = max(parent.data for parent in node.parents)
-            return abs(largest) + abs(node.data - largest)
+            return abs(largest) + 1.0 + abs(node.data - largest)  # the largest, and the log of a sum of at least 1
     return abs(node.data)
 
 
-def bounds(*roots: Value) -> list[float]:
+def bounds(*roots: Value, tolerance: float = TOLERANCE) -> list[float]:
     """How far from the data of each root a program may be.
 
-    Every operation may round: its own error is ``TOLERANCE`` times the sum of its absolute terms (the
+    Every operation may round: its own error is ``tolerance`` times the sum of its absolute terms (the
     result itself, where it adds up nothing), and never less than what underflow loses.  And it hands on
     the errors of its operands, by its partials (Wilkinson's running error analysis):
 
-        error(z)  =  TOLERANCE · terms(z)  +  Σ |∂z/∂x_j| · error(x_j),      error(leaf) = 0
+        error(z)  =  tolerance · terms(z)  +  Σ |∂z/∂x_j| · error(x_j),      error(leaf) = 0
 
     A gradient is bounded in the same way, as a root of the graph that :func:`autograd.gradient` makes.
     Its nodes are the products and sums of Algorithm 6.2 *and* the local partials as functions of the
@@ -324,7 +324,7 @@ def bounds(*roots: Value) -> list[float]:
         if node.op is None:
             error[node] = 0.0
             continue
-        own = TOLERANCE * terms(node) + (4.0 * SMALLEST if node.op.name in EXACT else 2.0 * SMALLEST_NORMAL)
+        own = tolerance * terms(node) + (4.0 * SMALLEST if node.op.name in EXACT else 2.0 * SMALLEST_NORMAL)
         pairs = zip(node.partials, node.parents, strict=True)
         error[node] = own + sum(abs(partial) * error[parent] for partial, parent in pairs if error[parent])
     return [error[root] for root in roots]
