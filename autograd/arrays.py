@@ -65,7 +65,7 @@ def _written() -> dict[Operation, Callable[..., Any]]:
         return where(x <= 0.0, 0.0, x)
 
     def fsum(values: Iterable[Any]) -> Any:
-        return functools.reduce(operator.add, values)
+        return functools.reduce(operator.add, values, 0.0)  # as math.fsum, never -0.0
 
     def logsumexp(values: Sequence[Any]) -> Any:
         largest = functools.reduce(maximum, values)

@@ -381,12 +381,17 @@ def _larger(comparison: str) -> Callable[..., Register]:
     return lambda f, x, y: f.select("uno", x, x, x, f.select(comparison, x, y, x, y))
 
 
-def _total(f: Function, terms: list[Any]) -> Any:
+def _total(f: Function, terms: Sequence[Any]) -> Any:
+    """A sum; as that of ``math.fsum``, it is never -0.0."""
+    return f.apply(ops.add, (_halved(f, terms), 0.0)) if terms else 0.0
+
+
+def _halved(f: Function, terms: Sequence[Any]) -> Any:
     """A sum by halves, which is exacter than one after the other, and shorter to wait for."""
     if len(terms) == 1:
         return terms[0]
     half = len(terms) // 2
-    return f.apply(ops.add, (_total(f, terms[:half]), _total(f, terms[half:])))
+    return f.apply(ops.add, (_halved(f, terms[:half]), _halved(f, terms[half:])))
 
 
 def _weighted(f: Function, *operands: Any) -> Any:
@@ -396,7 +401,7 @@ def _weighted(f: Function, *operands: Any) -> Any:
         f.fma(*pairs[j], f.apply(ops.mul, pairs[j + 1])) if j + 1 < n else f.apply(ops.mul, pairs[j])
         for j in range(0, n, 2)
     ]
-    return _total(f, products) if products else 0.0
+    return _total(f, products)
 
 
 #: Rows that are a few instructions; nan stays nan in each, as the table has it.
@@ -412,6 +417,6 @@ _NATIVE: dict[Operation, Callable[..., Any]] = {
     ops.relu: lambda f, x: f.select("ole", x, 0.0, 0.0, x),
     ops.leaky_relu: lambda f, x, alpha: f.select("ole", x, 0.0, f.apply(ops.mul, (alpha, x)), x),
     ops.pow: _power,
-    ops.fsum: lambda f, *terms: _total(f, list(terms)) if terms else 0.0,
+    ops.fsum: lambda f, *terms: _total(f, terms),
     ops.sumprod: _weighted,
 }

@@ -241,6 +241,8 @@ INFINITE: dict[str, tuple[Callable[..., Any], tuple[float, ...]]] = {
     "sqrt times -0.0": (lambda x, w: ops.sqrt(x) * w, (0.0, -0.0)),
     "sqrt alone": (lambda x: ops.sqrt(x), (0.0,)),
     "sqrt of -0.0": (lambda x: ops.sqrt(x), (-0.0,)),
+    "fsum of -0.0": (lambda x, y: ops.fsum([x, y]), (-0.0, -0.0)),
+    "sumprod of -0.0": (lambda x, y: ops.sumprod([x], [y]), (-0.0, 1.0)),
     "sqrt twice": (lambda x: ops.sqrt(ops.sqrt(x)), (0.0,)),
     "minus sqrt": (lambda x, w: -ops.sqrt(x) * w, (0.0, 2.0)),
     "cbrt": (lambda x, w: ops.cbrt(x) * w, (0.0, 0.0)),
