@@ -4,13 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint bench pictures clean
+.PHONY: demo test conformance lint bench pictures clean
 
 demo: .venv/demo  ## train on real flowers, draw, explain
 	$(BIN)/python examples/iris.py
 
 test: .venv/dev  ## the tests, and the examples of README and docstrings
 	$(BIN)/python -m pytest
+
+conformance: .venv/dev  ## every row against 50 digits, PyTorch and JAX: writes tests/conformance.md
+	$(BIN)/python -m tests.conformance
 
 lint: .venv/dev
 	$(BIN)/ruff check

@@ -44,4 +44,17 @@ domain, a backward pass does not.  A slope towards a constant is not computed at
 | sigmoid    | -1000      | 0                     | 0                    | no overflow for any finite number     |
 | softplus   | 1000       | 1000                  | 1                    |                                       |
 | logsumexp  | 1000, 0    | 1000                  | 1, 0                 |                                       |
+
+Away from kinks, these differ from PyTorch, on purpose:
+
+- Outside a domain, at a pole and where it overflows, a value is Python's error, and not inf or nan: a forward
+  pass that goes on with them hides where they came from.
+- An adjoint of 0 hands on 0 through an infinite slope, so that where(x, sqrt(x), 0) has the slope 0 at 0;
+  PyTorch's and JAX's is nan.  An infinite adjoint times a slope of 0 is nan, as in IEEE 754; PyTorch makes it 0
+  where it selects: in relu, where, maximum and minimum.
+- softplus is right everywhere; from 20 on, PyTorch's is x itself, which is up to 2e-9 too small.
+- logsumexp of 0 and -40 is 4e-18, PyTorch's and JAX's is 0: the small terms are added to 0, not to 1.
+- The slope of expm1 is exp(x); PyTorch's and JAX's is z + 1, which has no digits left below -37.
+- The slope of x**y by x, differentiated by y, is 1/x at y = 0; PyTorch says 0.
+- cbrt, step, nonzero, fsum and sumprod are no functions of PyTorch.  The sums are rounded once, by math.fsum.
 """

@@ -285,39 +285,12 @@ def graphs(torch: Oracle, jax: Oracle) -> list[dict[str, Any]]:
     return found
 
 
-# Single operations, inside their domain and at its edges.
-
-INSIDE: dict[str, list[tuple[float, float]]] = each(
-    ("neg abs sign step nonzero exp exp2 expm1 cbrt sin cos atan", [(-3.0, 3.0)]),
-    ("sinh cosh tanh asinh erf erfc sigmoid relu softplus", [(-3.0, 3.0)]),
-    ("log log2 log10 sqrt", [(0.1, 4.0)]),
-    ("log1p", [(-0.9, 4.0)]),
-    ("tan", [(-1.3, 1.3)]),
-    ("asin acos atanh", [(-0.9, 0.9)]),
-    ("acosh", [(1.1, 4.0)]),
-    ("add sub mul maximum minimum atan2 hypot", [(-3.0, 3.0), (-3.0, 3.0)]),
-    ("div", [(-3.0, 3.0), (0.2, 3.0)]),
-    ("pow", [(0.1, 4.0), (-3.0, 3.0)]),
-    ("leaky_relu", [(-3.0, 3.0), (0.01, 0.3)]),
-    ("where", [(-3.0, 3.0), (-3.0, 3.0), (-3.0, 3.0)]),
-)
+# Single operations, at the edges of their domain.
 
 
 def alone(name: str, point: Sequence[float]) -> list[Node]:
     """The expression of one operation, with a leaf for each operand."""
     return [[name, *range(len(point))]]
-
-
-def points(torch: Oracle, jax: Oracle) -> list[dict[str, Any]]:
-    """Every operation with a fixed number of operands, at five random points each."""
-    random = Random(SEED)
-    found = []
-    for name, intervals in sorted(INSIDE.items()):
-        for _ in range(5):
-            point = [round(random.uniform(*interval), 4) for interval in intervals]
-            there = confirmed(torch, jax, alone(name, point), point)
-            found.append({"op": name, "at": point, "value": there.value, "slopes": there.grad})
-    return found
 
 
 KINKS: list[tuple[str, list[float]]] = [
@@ -410,7 +383,6 @@ def main() -> None:
     torch, jax = torch_oracle(), jax_oracle()
     reference = {
         "graphs": graphs(torch, jax),
-        "points": points(torch, jax),
         "kinks": kinks(torch),
         "micrograd": micrograd(torch),
     }
