@@ -32,6 +32,21 @@ def _power(x: float, y: float) -> float:
         return math.copysign(math.inf, x) if odd else math.inf
 
 
+#: Rows that may overflow to either side.
+_SIGNED: dict[str, Callable[..., float]] = {
+    "sinh": lambda x: math.copysign(math.inf, x),
+    "pow": _power,
+    "fsum": sum,
+    "sumprod": lambda p, q: sum(map(operator.mul, p, q)),
+}
+#: Points at the edge of a domain where IEEE 754 has an infinity.
+_POLES = {
+    **{(name, 0.0): -math.inf for name in ("log", "log2", "log10")},
+    ("log1p", -1.0): -math.inf,
+    **{("atanh", x): x * math.inf for x in (-1.0, 1.0)},
+}
+
+
 def _both(f: Callable[[float, float], float]) -> tuple[Callable[[Any, Any], Ieee], Callable[[Any, Any], Ieee]]:
     """The method for ``x ∘ y`` and its reflection for ``y ∘ x``."""
     return lambda x, y: Ieee(f(float(x), float(y))), lambda x, y: Ieee(f(float(y), float(x)))
@@ -61,7 +76,6 @@ class Ieee(float):
         try:
             return cls(op.forward(*operands))
         except OverflowError:
-            return cls(math.inf)
+            return cls(_SIGNED.get(op.name, lambda *_: math.inf)(*operands))
         except ValueError:
-            pole = operands[0] == 0.0 and op.forward in (math.log, math.log2, math.log10)
-            return cls(-math.inf if pole else math.nan)
+            return cls(_POLES.get((op.name, *operands), math.nan))

@@ -181,11 +181,13 @@ class Operation:
 
     def slope(self, j: int, operands: Sequence[Any], z: Any) -> Any:
         """∂z/∂(j-th of the flat operands), in the kind of number that the operands are."""
-        if not self.nary:
-            return self.partials[j](*operands, z)
-        rows = len(operands) // len(self.partials)
+        rows = len(operands) // len(self.partials) if self.nary else 1
         column, row = divmod(j, rows)
-        return self.partials[column](*operands[row::rows], z)
+        try:
+            return self.partials[column](*(operands[row::rows] if self.nary else operands), z)
+        except TypeError as error:
+            error.add_note(f"in a rule of {self.name}: rules use operators and rows of the table, not the math module")
+            raise
 
     def slopes(self, operands: Sequence[float], z: float, wanted: Sequence[bool] | None = None) -> list[float]:
         """The slopes towards the flat operands as floats, ``inf`` where that is what they are; 0 where not wanted."""

@@ -1,5 +1,6 @@
 """Every row of the table, and rows made at the REPL, by the same tests: adding a row needs none."""
 
+import itertools
 import math
 import pickle
 import re
@@ -8,10 +9,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from autograd import Graph, Operation, Symbol, Value, gradient, tanh
 from autograd import operations as ops
+from autograd.arrays import NUMPY
 from autograd.ieee import Ieee
 from autograd.operations import BUILT_IN, table
 from autograd.symbol import rules
@@ -290,6 +293,50 @@ def test_slopes_are_infinite_as_ieee_754_says() -> None:
     assert math.isnan(Ieee(-2.0) ** 0.5)
     assert (Ieee(1.0) / -0.0, 1.0 / Ieee(0.0)) == (-math.inf, math.inf)
     del table["xlogx"]
+
+
+@pytest.mark.parametrize("op", [*NUMPY, ops.div, ops.fsum, ops.sumprod], ids=lambda op: op.name)
+def test_rows_at_the_edges_are_those_of_ieee_754(op: Operation) -> None:
+    """Overflow to either side, poles, and points outside a domain, as NumPy's functions have them."""
+    numpy: Any = {ops.div: np.divide, ops.fsum: np.add, ops.sumprod: lambda x, y: x * 1e300 + y * 1e10}
+    expected = numpy.get(op) or getattr(np, NUMPY[op])
+    edges = [0.0, 0.7, 1.0, 3.0, 1e3, 1e200, 1e308, math.inf]
+    count = 2 if op.nary else len(op.partials)
+    for at in itertools.product([*edges, *[-x for x in edges], math.nan], repeat=count):
+        numbers = [Ieee(x) for x in at]
+        columns: list[Any] = [numbers, [1e300, 1e10]][: len(op.partials)] if op.nary else numbers
+        found = op(*columns)
+        with np.errstate(all="ignore"):
+            there = float(expected(*map(np.float64, at)))
+        assert type(found) is Ieee
+        np.testing.assert_allclose(found, there, rtol=1e-14, err_msg=str(at))
+        if there == 0.0 and not op.nary:  # fsum gives no -0.0
+            assert math.copysign(1.0, found) == math.copysign(1.0, there), at
+
+
+def test_a_slope_may_overflow_to_either_side() -> None:
+    """A rule whose row raises is asked again, and gets the sign right."""
+    steep = Operation("steep", math.asinh, (lambda x, z: ops.sinh(x),))
+    assert [steep(Value(x)).partials for x in (1e3, -1e3)] == [(math.inf,), (-math.inf,)]
+    del table["steep"]
+
+
+def test_a_rule_that_is_not_written_in_rows_says_so() -> None:
+    """Floats are all that the math module takes; what goes beyond them names the row and the cure."""
+    floats = Operation("floats", math.exp, (lambda x, z: math.exp(x),))
+    nary = Operation("floats_too", math.fsum, (lambda x, z: math.cos(x),), nary=True)
+    try:
+        assert floats(Value(2.0)).partials == (math.exp(2.0),)
+        for op in (floats, nary):
+            x = Value(2.0)
+            y: Any = op([x]) if op.nary else op(x)
+            for use in (lambda y=y, x=x: gradient(y, [x]), lambda y=y: Graph(y).compile(backend="source")()):
+                with pytest.raises(TypeError) as caught:
+                    use()
+                note = f"in a rule of {op.name}: rules use operators and rows of the table, not the math module"
+                assert note in caught.value.__notes__
+    finally:
+        del table["floats"], table["floats_too"]
 
 
 def test_a_new_operator_is_written_with_brackets() -> None:
