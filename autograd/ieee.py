@@ -76,6 +76,7 @@ class Ieee(float):
         try:
             return cls(op.forward(*operands))
         except OverflowError:
-            return cls(_SIGNED.get(op.name, lambda *_: math.inf)(*operands))
+            signed = _SIGNED.get(op.name)
+            return cls(signed(*operands) if signed else math.inf)
         except ValueError:
             return cls(_POLES.get((op.name, *operands), math.nan))

@@ -372,6 +372,8 @@ def _columns(args: Sequence[Tree], name: str) -> list[Any]:
                     f"{name} needs an array of shape (n,) in the place of each number, not {x.shape}: give a list of"
                     " columns, such as list(rows.T), where the function takes a list"
                 )
+            if np.ma.is_masked(x):
+                raise ValueError(f"a batch of {name} has masked numbers: say with filled() what they are")
             if x.dtype.kind not in "bfiu":
                 raise TypeError(f"a batch of {name} needs real numbers, not an array of {x.dtype}")
             leaves.append(x.astype(float))
@@ -410,6 +412,7 @@ def jit(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Jitted:
         * What f does beside its result, such as appending to a list, is done only while it is recorded;
           and random numbers, the clock and global variables are what they were then: no comparison
           tells of them. Draw random numbers outside, and give them to f.
+        * A method is compiled where its object is made: ``self.f = jit(self.f)``.
         * If an argument is a Value, f itself is called, as within ``grad`` or another ``jit``: so
           ``grad(jit(f))`` works, and ``jit(grad(f))`` is fast.
 

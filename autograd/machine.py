@@ -174,7 +174,8 @@ class Frame:
     def bind(self, parameters: Any) -> None:
         """Read these parameters from now on."""
         held = memoryview(parameters)
-        if held.format != "d" or held.shape != (self._count,) or not held.c_contiguous:
+        double = held.format == "d" and held.c_contiguous and not hasattr(parameters, "mask")
+        if not double or held.shape != (self._count,):
             raise ValueError("no parameters")  # the program knows what to say
         self._memory.view("u8")[0] = _address(parameters)
         self._held = held  # or they could grow, and be elsewhere then

@@ -211,6 +211,8 @@ class Program:
             import numpy as np
         except ImportError as error:
             raise ImportError("batches need numpy: pip install 'gradgraph[fast]'") from error
+        if np.ma.is_masked(rows):
+            raise ValueError("rows has masked numbers: leave those examples out, or say with filled() what they are")
         try:
             rows = np.asarray(rows)
         except ValueError as error:  # rows of different lengths
@@ -232,7 +234,8 @@ class Program:
             held = memoryview(parameters)
         except TypeError:
             held = memoryview(b"")
-        if held.format != "d" or held.shape != (len(self.leaves),) or not held.c_contiguous:
+        double = held.format == "d" and held.c_contiguous and not hasattr(parameters, "mask")
+        if not double or held.shape != (len(self.leaves),):
             raise ValueError(
                 f"parameters must be a contiguous array of {len(self.leaves)} float64 numbers, as load() makes"
             )
@@ -328,7 +331,6 @@ class _Python:
 
     def __init__(self, task: Task, checked: Callable[[Any], Any]) -> None:
         self._task, self._checked = task, checked
-        self._parameters: Any = None  # those that were checked last
 
     @functools.cached_property
     def code(self) -> Source:
@@ -341,9 +343,7 @@ class _Python:
         """The value (of several roots, a tuple) and the gradient; None if the interpreter has to be asked."""
         if len(inputs) != len(self._task.inputs):
             raise TypeError("other inputs")  # the program knows what to say
-        if parameters is not self._parameters:
-            self._parameters = self._checked(parameters)
-        found = self.code.one([x if type(x) is float else real(x, "a program") for x in inputs], parameters)
+        found = self.code.one(array("d", inputs), self._checked(parameters))  # whatever is a number to machine code
         if found is None:
             return None
         values, gradient = found

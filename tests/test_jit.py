@@ -662,6 +662,8 @@ def test_wrong_batches() -> None:
         fast.batch(Value(1.0), np.ones(2))
     with pytest.raises(TypeError, match="a batch of <lambda> needs real numbers, not an array of complex128"):
         fast.batch(1.0, np.array([1j]))
+    with pytest.raises(ValueError, match="a batch of <lambda> has masked numbers"):
+        fast.batch(1.0, np.ma.array([1.0, 2.0], mask=[False, True]))
     with pytest.raises(TypeError, match="a batch of <lambda> gives arrays, which nothing can record"):
         grad(lambda w: w * jit(lambda x: w.data * x).batch(np.ones(2))[0])(2.0)
     with pytest.raises(ValueError, match="argument 0 must be the same for all"):

@@ -264,6 +264,18 @@ def test_rows_of_different_lengths(backend: Any) -> None:
         program("network", backend).program.batch([[1.0, 2.0, 3.0], [1.0, 2.0]])
 
 
+@each_backend
+def test_masked_rows(backend: Any) -> None:
+    """What is masked is no number, and is not computed with."""
+    rows = np.ma.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    run = program("network", backend).program.batch
+    expected = run(rows.data)
+    assert (run(rows)[0], [*run(rows)[1]]) == (expected[0], [*expected[1]])
+    rows[1, 2] = np.ma.masked
+    with pytest.raises(ValueError, match="rows has masked numbers"):
+        run(rows)
+
+
 WRONG: dict[str, tuple[Any, str]] = {
     "None": (None, "None|object"),
     "a None": ([[1.0, None, 3.0]], "None|object"),

@@ -12,10 +12,13 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 import weakref
 from array import array
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -229,13 +232,11 @@ def test_calls_with_wrong_numbers_of_inputs_or_no_numbers(backend: Any) -> None:
 
 @each_backend
 def test_calls_with_other_kinds_of_real_numbers(backend: Any) -> None:
-    """Integers, booleans, fractions and NumPy scalars are numbers."""
-    from fractions import Fraction
-
+    """Integers, booleans, fractions, decimals and NumPy scalars are numbers."""
     x, w, _, o = neuron()
     program = Graph(o).compile([x], [w], backend=backend)
     number: Any
-    for number in (2, True, Fraction(1, 3), np.float32(0.1), np.int8(3), np.float64(2.0)):
+    for number in (2, True, Fraction(1, 3), Decimal("0.1"), np.float32(0.1), np.int8(3), np.array(2.0)):
         value, _ = program(number)
         assert value == program(float(number))[0]
 
@@ -303,6 +304,7 @@ def test_a_program_leaves_the_graph_alone(backend: Any) -> None:
         np.zeros(2, dtype=complex),
         np.zeros(2, dtype=">f8"),
         np.array(["1", "2"]),
+        np.ma.array([1.0, 2.0], mask=[False, True]),
         "ab",
         None,
         1.0,
@@ -346,6 +348,21 @@ def test_parameters_in_an_array_of_the_standard_library(backend: Any) -> None:
     program.parameters = array("d", program.parameters)
     assert close(program(0.5), expected[0], [*expected[1]])
     assert close(program.batch([[0.5]]), expected[0], [*expected[1]])
+
+
+def test_parameters_whose_type_changes_in_place() -> None:
+    """The Python that reads them would take the bits of 2.0 for 4611686018427387904."""
+    x, _, _, o = neuron()
+    program = Graph(o).compile([x], backend="source")
+    program(0.5)
+    changed: Any = np.array([2.0, 3.0])
+    program.parameters = changed
+    program(0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of newer NumPys
+        changed.dtype = np.dtype(np.int64)
+    with pytest.raises(ValueError, match="array of 2 float64 numbers"):
+        program(0.5)
 
 
 @each_backend
