@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test conformance lint bench pictures clean
+.PHONY: demo test conformance coverage lint bench pictures clean
 
 demo: .venv/demo  ## train on real flowers, draw, explain
 	$(BIN)/python examples/iris.py
@@ -14,6 +14,12 @@ test: .venv/dev  ## the tests, and the examples of README and docstrings
 
 conformance: .venv/dev  ## every row against 50 digits, PyTorch and JAX: writes tests/conformance.md
 	$(BIN)/python -m tests.conformance
+
+coverage: .venv/dev  ## the lines and branches that no test reaches; an error if they are more than 2 %
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -29,7 +35,7 @@ pictures: .venv/dev  ## those of the README, and every view there is in out/pict
 	$(BIN)/python -m examples.contact_sheet
 
 clean:
-	rm -rf .venv out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A file in .venv says what is installed; it is made again when pyproject.toml changes.

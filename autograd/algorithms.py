@@ -91,17 +91,12 @@ def _evaluate(order: Sequence[Value], given: Mapping[Value, float]) -> None:
             node._evaluate()
 
 
-def chain(g: Any, op: Operation, j: int, operands: Sequence[Any], z: Any) -> Any:
-    """One term of the chain rule: the adjoint times the slope towards the j-th operand."""
-    return g * op.slope(j, operands, z)
-
-
 def adjoints(
     order: Sequence[Value],
     number: Callable[[Value], Any],
     seeds: Mapping[Value, Any],
     wrt: Iterable[Value],
-    chain: Callable[..., Any] = chain,
+    chain: Callable[[Any, Operation, int, Sequence[Any], Any], Any],
 ) -> list[Any]:
     """Algorithm 6.2 in any kind of number: the adjoint of each of ``wrt``, or None where nothing flows.
 
@@ -110,7 +105,7 @@ def adjoints(
         number: a node, spoken in that kind of number.
         seeds: the adjoints to start from, ∂u(n)/∂u(n) = 1 for one output.
         wrt: the nodes whose adjoints are wanted; other branches are not followed.
-        chain: how a term of the sum is formed, or None for a term that is certainly zero.
+        chain: one term of the sum, ``g · op.slope(j, operands, z)``, or None if it is certainly zero.
     """
     wanted = list(wrt)
     leads_to = leading_to(order, wanted)

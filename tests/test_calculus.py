@@ -9,6 +9,7 @@ import pytest
 from autograd import (
     Constant,
     Graph,
+    Operation,
     Value,
     derivative,
     exp,
@@ -18,6 +19,7 @@ from autograd import (
     hessian,
     hvp,
     jacobian,
+    jit,
     jvp,
     log,
     logsumexp,
@@ -31,6 +33,7 @@ from autograd import (
     vjp,
     where,
 )
+from autograd.operations import table
 
 
 def rosenbrock(x: list[Any]) -> Any:
@@ -73,6 +76,15 @@ def test_zero_times_infinity_is_zero_and_the_rule_is_not_overdone() -> None:
     assert derivative(lambda t: t**2.0, 2)(0.0) == 2.0
     assert derivative(lambda t: t**4, 4)(0.0) == 24.0
     assert derivative(lambda t: t * t * t, 2)(0.0) == 0.0
+
+
+def test_zero_times_a_slope_that_is_always_infinite() -> None:
+    """As in backward; compiled, it is found again where the adjoint is another number."""
+    wall = Operation("wall", lambda x: x, (lambda x, z: math.inf,))
+    slope = grad(lambda x, w: wall(x) * w)
+    for f in (slope, jit(slope)):
+        assert [f(1.0, w) for w in (0.0, -2.0, 0.0)] == [0.0, -math.inf, 0.0]
+    del table["wall"]
 
 
 @pytest.mark.parametrize("n", range(7))

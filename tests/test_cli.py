@@ -285,3 +285,13 @@ def test_nobody_reads() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_without_a_standard_output(tmp_path: Path) -> None:
+    """As windows have none, where there is no terminal: a picture is written all the same."""
+    path = tmp_path / "x.dot"
+    closing = 'exec "$@" >&- 2>&-'
+    command = ["sh", "-c", closing, "sh", sys.executable, "-m", "viz", "o = x**2", "x=3", "-o", str(path)]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60, check=False)
+    assert done.returncode == 0
+    assert "9" in path.read_text(encoding="utf-8")

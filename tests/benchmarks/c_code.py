@@ -95,6 +95,11 @@ void batch(const double *restrict w, const double *restrict rows, double *restri
 """
 
 
+def chain(g: Number, op: Operation, j: int, operands: Sequence[Any], z: Any) -> Any:
+    """One term of the chain rule: the adjoint times the slope towards the j-th operand."""
+    return g * op.slope(j, operands, z)
+
+
 def written(template: str, loss: Value, inputs: Sequence[Value], wrt: Sequence[Value], lanes: int) -> str:
     """The program: the value and the gradient, of one example (``CALL``) or summed over many (``BATCH``)."""
     nodes, statements = Graph(loss).nodes, list[str]()
@@ -105,7 +110,7 @@ def written(template: str, loss: Value, inputs: Sequence[Value], wrt: Sequence[V
         if node not in numbers:
             assert node.op is not None
             numbers[node] = node.op(*node.op.columns([numbers[parent] for parent in node.parents]))
-    found = [numbers[loss], *adjoints(nodes, numbers.__getitem__, {loss: 1.0}, wrt)]
+    found = [numbers[loss], *adjoints(nodes, numbers.__getitem__, {loss: 1.0}, wrt, chain)]
     blanks = {
         "inputs": len(inputs),
         "outputs": len(found),
