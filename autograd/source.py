@@ -367,12 +367,10 @@ class _Writer:
         made = {line.makes for line in lines}
         read = [x for x in dict.fromkeys(x for line in lines for x in line.reads) if x not in made]
         yield f"def part_{number}(memory):"
-        if read:
-            yield from _wrapped(f"    {_list(self.names[x] for x in read)} = {_taken(places[x] for x in read)}")
+        yield from _wrapped(f"    {_list(self.names[x] for x in read)} = {_taken(places[x] for x in read)}")
         for line in lines:
             yield from self._statement(line)
-        if kept:
-            yield from _wrapped(f"    memory += {_list(self.names[x] for x in kept)}")
+        yield from _wrapped(f"    memory += {_list(self.names[x] for x in kept)}")
         yield ""
 
     def _write(self) -> None:

@@ -75,11 +75,6 @@ class Term:
 
     __lt__ = __le__ = __gt__ = __ge__ = __bool__
 
-    def __repr__(self) -> str:
-        if self.value is not None:
-            return repr(self.value)
-        return f"<{self.op.name if self.op else ' '.join(map(str, self.operands))}>"
-
 
 class Tape:
     """Instructions in the order in which they can run.

@@ -508,8 +508,6 @@ def _record(op: Operation, operands: Sequence[Value | float]) -> Value:
     node.scope = context.scope.get() if context.scope_blocks else ""
     _link(node, parents)
     node._evaluate()
-    if not recording:
-        return Constant(node._data)
     if (made := context.made.get()) is not None:
         made.add(node)
     return node

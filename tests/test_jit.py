@@ -1,9 +1,11 @@
 """Jitted functions, against the functions themselves."""
 
 import copy
+import itertools
 import math
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -527,6 +529,41 @@ def test_rows_that_raise_what_they_like() -> None:
     assert [fast(1.0), fast(-2.0), fast(3.0)] == [1.0, 2.0, 3.0]
 
 
+def test_an_error_that_comes_once() -> None:
+    """A row that fails at some call: the error is told, or f is asked again, and no number is wrong."""
+    points, told = np.array([0.5, 1.0, -2.0]), []
+    for call in range(7):
+        calls = itertools.count()
+
+        def forward(x: float, call: int = call, calls: Iterator[int] = calls) -> float:
+            if next(calls) == call:
+                raise LookupError("not now")
+            return math.exp(x)
+
+        row = autograd.Operation("unsteady", forward, (lambda x, z: z,))
+        try:
+            found = jit(lambda x, row=row: row(x) * 2.0).batch(points)
+        except LookupError:
+            told.append(call)
+        else:
+            assert found == pytest.approx(2.0 * np.exp(points), rel=1e-15)
+    assert 0 < len(told) < 7
+    del autograd.operations.table["unsteady"]
+
+
+def test_a_function_that_does_not_tell_its_parameters() -> None:
+    """One that is written in C; it branches as any other."""
+    fast = jit(max)
+    assert [fast(1.0, 2.0), fast(2.0, 1.0), fast(-1.0, 3.0)] == [2.0, 2.0, 3.0]
+    assert fast.value_and_grad(2.0, 1.0) == (2.0, 1.0)
+
+
+def test_a_gradient_of_a_jitted_gradient() -> None:
+    """At Values, value_and_grad gives Values: (x³)'' = 6x."""
+    fast = jit(lambda x: x**3)
+    assert derivative(lambda x: fast.value_and_grad(x)[1])(2.0) == 12.0
+
+
 def test_only_some_roots_are_differentiated() -> None:
     """A program of several outputs may be seeded at the first ones."""
     x = Value(3.0)
@@ -649,6 +686,12 @@ def test_a_batch_at_poles() -> None:
     x, y = np.array([1.0, 0.0, math.inf, 2.0]), np.array([2.0, math.inf, 0.0, 0.0])
     expected = [grad(lambda x, y: (x * y) ** 2)(*map(float, point)) for point in zip(x, y, strict=True)]
     assert fast.batch(x, y).tolist() == pytest.approx(expected, nan_ok=True)
+
+
+def test_batches_need_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(ImportError, match=r"batches need numpy: pip install 'gradgraph\[fast\]'"):
+        jit(lambda x: x).batch([1.0])
 
 
 def test_wrong_batches() -> None:

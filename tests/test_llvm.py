@@ -86,6 +86,17 @@ def test_layers(seed: int, processor: str) -> None:
     agree(program, np.asfortranarray(rows) if choice.random() < 0.5 else rows)
 
 
+@pytest.mark.parametrize("wanted", ["parameters", "inputs", "one weight and an input"])
+def test_layers_whose_results_are_the_roots(wanted: str, processor: str) -> None:
+    """Adjoints that are 1 beside one that is computed; columns of numbers of every kind; gradients not asked for."""
+    model = MLP(4, [6, 4], "tanh", bias=False, seed=2)
+    x = [Value(0.1), Value(-0.4), Value(0.7)]
+    y = model([x[0], 0.5, x[1] * x[2], x[2]])
+    wrt = {"parameters": model.parameters(), "inputs": x, "one weight and an input": [model.parameters()[7], x[1]]}
+    program = Graph(*y[:3], exp(y[3])).compile(x, wrt[wanted])
+    agree(program, np.random.default_rng(0).uniform(-1.0, 1.0, (21, 3)))
+
+
 def test_programs_in_parts(processor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one function computes and another reads goes through the workspace."""
     monkeypatch.setattr(llvm, "PART", 7)

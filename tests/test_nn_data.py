@@ -211,6 +211,8 @@ def test_classes_may_be_given(tmp_path: Path) -> None:
     assert load_csv(path, target="y") == ([([1.0], 0), ([2.0], 1), ([3.0], 0)], ["no", "yes"])
     classes = ("yes", "perhaps", "no")
     assert load_csv(path, target="y", classes=classes) == ([([1.0], 2), ([2.0], 0), ([3.0], 2)], list(classes))
+    with pytest.raises(ValueError, match=r"classes must differ: \['no', 'yes', 'no'\]"):
+        load_csv(path, target="y", classes=("no", "yes", "no"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every row of the table, and rows made at the REPL, by the same tests: adding a row needs none."""
 
+import copy
 import itertools
 import math
 import pickle
@@ -273,6 +274,15 @@ def test_rules_that_ask_about_their_operands_are_called() -> None:
         xs = [Value(0.0), Value(0.5), Value(-1.0)]
         assert total(xs).partials == tuple(2.0 if ask(x.data) else 3.0 for x in xs)
     del table["asked"]
+
+
+def test_a_copy_of_a_row_is_the_row() -> None:
+    """Also of one that another has replaced, which no pickle could name."""
+    replaced = Operation("replaced", lambda x: x, (lambda x, z: 1.0,))
+    Operation("replaced", lambda x: -x, (lambda x, z: -1.0,))
+    for row in (ops.tanh, replaced):
+        assert copy.copy(row) is copy.deepcopy([row])[0] is row
+    del table["replaced"]
 
 
 def test_a_row_unknown_in_another_process_says_so() -> None:

@@ -370,6 +370,43 @@ def test_a_users_row_in_arithmetic(backend: Any) -> None:
     del table["again"]
 
 
+@each_backend
+def test_a_users_row_with_absolute_values(backend: Any) -> None:
+    """Python's own abs, in a row and in its rule."""
+    x = Value(2.0)
+    bent = Operation("bent", lambda x: x * abs(x), (lambda x, z: 2.0 * abs(x),))
+    program = Graph(bent(x)).compile([x], [x], backend=backend)
+    for at in (-3.0, 3.0):
+        value, (slope,) = program(at)
+        assert (value, slope) == (at * 3.0, 6.0)
+    del table["bent"]
+
+
+@pytest.mark.parametrize("language", ["python", "llvm"])
+def test_what_a_rule_computes_in_vain_is_left_out(language: Any) -> None:
+    """Nobody uses it, and so it is not in the program."""
+    x = Value(2.0)
+    vain = Operation("vain", lambda x: x * x, (lambda x, z: (ops.cosh(x), 2.0 * x)[1],))
+    used = Operation("used", lambda x: x * x, (lambda x, z: 2.0 * x + ops.cosh(x),))
+    for row, found in ((used, True), (vain, False)):
+        program = Graph(row(x)).compile([x], [x], backend="llvm" if language == "llvm" else "source")
+        assert ("cosh" in program.source(language)) == found
+    assert [*program(3.0)[1]] == [6.0]
+    del table["vain"], table["used"]
+
+
+def test_a_users_rule_that_branches() -> None:
+    """No program can have it, and the error says what to write instead."""
+    x = Value(2.0)
+    turning = Operation("turning", lambda x: abs(x), (lambda x, z: 1.0 if x > 0.0 else -1.0,))
+    graph = Graph(turning(x))
+    with pytest.raises(TypeError, match="turning cannot be compiled"):
+        graph.compile([x], [x], backend="llvm")
+    with pytest.raises(TypeError, match="a rule must not branch on its operands; use step, sign or where"):
+        graph.compile([x], [x])(1.0)
+    del table["turning"]
+
+
 def test_a_users_row_that_is_not_arithmetic() -> None:
     """Machine code cannot have it and says so; ``auto`` takes the source, and the numbers are right."""
     branching = Operation("branching", lambda x: x if x > 0.0 else -2.0 * x, (lambda x, z: z / x,))

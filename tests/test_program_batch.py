@@ -186,6 +186,7 @@ KINDS: dict[str, Any] = {
     ],
     "not aligned": np.frombuffer(b"x" + INTEGERS.astype(float).tobytes(), dtype=float, offset=1).reshape(20, 3),
     "structured, one field": np.array([(row,) for row in INTEGERS.tolist()], dtype=[("x", float, 3)])["x"],
+    "beside a byte": np.array([(1, row) for row in INTEGERS.tolist()], dtype=[("n", "i1"), ("x", float, 3)])["x"],
 }
 
 

@@ -107,6 +107,13 @@ def test_any_order_of_wrt_and_inputs(order: str, backend: Any) -> None:
 
 
 @each_backend
+def test_what_a_program_says_of_itself(backend: Any) -> None:
+    x, w, _, o = neuron()
+    program = Graph(o).compile([x], [w], backend=backend)
+    assert repr(program) == f"<Program ({backend}): 1 inputs, 2 parameters, {len(Graph(o))} values, gradient by 1>"
+
+
+@each_backend
 def test_without_wrt_all_that_is_no_input(backend: Any) -> None:
     """Variables in the order of the graph; constants are none, and a leaf that is an input is not one either."""
     x, w, b, o = neuron()
