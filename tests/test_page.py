@@ -693,6 +693,35 @@ def test_what_a_page_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.parametrize("latex", [r"\left(%s", r"\color{red}{%s}"], ids=["open", "coloured"])
+def test_latex_that_is_not_plain_mathml(latex: str, tmp_path: Path) -> None:
+    """Of a user's row: the step keeps its sentence, and the others their formulas."""
+    strange = Operation("strange", lambda x: x, (lambda x, z: 1.0,), latex=latex)
+    y = strange(Value(2.0, label="x"))
+    z = y * 3.0
+    y.label, z.label = "y", "z"
+    text = page(z, tmp_path / "strange.html").read_text(encoding="utf-8")
+    del table["strange"]
+    steps = re.findall(r"<li>(<p>.*?</p>)(.*?)</li>", text)
+    assert "strange(x)" in steps[0][0]
+    assert [bool(formula) for _, formula in steps] == [False, *[True] * (len(steps) - 1)]
+
+
+def test_a_formula_that_explodes(tmp_path: Path) -> None:
+    """Forty squarings are 2^40 times the operand, which no page should hold."""
+
+    def forward(x: Any) -> Any:
+        for _ in range(40):
+            x = x * x
+        return x
+
+    squared = Operation("squared_often", forward, (lambda x, z: z / x,))
+    text = page(squared(Value(1.0, label="x")), tmp_path / "often.html").read_text(encoding="utf-8")
+    del table["squared_often"]
+    assert '"missing":"squared_often"' in text.replace(" ", "")
+    assert len(text) < 200_000
+
+
 @needs_browser
 def test_a_row_that_is_more_than_its_operands(shown: Open) -> None:
     """Its JavaScript gives other numbers than Python recorded, so the page does not compute with it."""
