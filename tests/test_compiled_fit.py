@@ -216,6 +216,43 @@ def test_any_model() -> None:
     assert models[0].layers[0].neurons[0].w[0].data == network(2, 3, 1)().layers[0].neurons[0].w[0].data
 
 
+def test_a_table_of_many_words() -> None:
+    """So many that one program does not choose among them all."""
+
+    class Words(Module):
+        def __init__(self) -> None:
+            self.words = [Value(0.1 * j) for j in range(20)]
+
+        def __call__(self, word: int) -> Value:
+            return tanh(self.words[word])
+
+    data = [(j, (-1.0) ** j) for j in range(20)]
+    agree(Words, squared_error, data, descend(), epochs=20, batch_size=5, path="2 program")
+
+
+def test_graphs_that_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Are said to be so, and are trained eagerly unless they have to be compiled."""
+    monkeypatch.setattr("autograd.program.LARGEST", 15)  # that of the optimiser has 12
+    case = network(2, 3, 1), hinge, SIDES, descend()
+    with pytest.raises(ValueError, match=r"a graph of \d+ values is too large to compile"):
+        run(True, *case, epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("nn.training.WORTH", 0.0)
+        assert "is too large to compile" in run("auto", *case, epochs=1)[2].path
+
+
+def test_validation_that_leaves_a_domain() -> None:
+    """Once the parameter has moved: the eager engine's error."""
+
+    def loss(y: Value, d: float) -> Value:
+        return y if d > 0.0 else log(1.0 + y)
+
+    for compiled in (False, True):
+        with pytest.raises(ValueError, match="math domain error") as caught:
+            run(compiled, Slope, loss, [(1.0, 1.0)], descend(lr=3.0), epochs=9, validation=[(1.0, -1.0)])
+        assert any(note.startswith("in log(u), u = -") for note in caught.value.__notes__)
+
+
 def test_a_parameter_of_the_loss() -> None:
     """Which the optimiser moves, and the model does not hold."""
     found: list[Any] = []

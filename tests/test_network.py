@@ -256,6 +256,9 @@ def test_networks_within_scopes() -> None:
         y = fsum(decoder(encoder([0.1, 0.2])))
     with pytest.raises(ValueError, match=r"could be any of 2 neurons"):
         data(y)
+    nets = [encoder, MLP(2, [3, 2], "tanh", seed=3)]
+    with name_scope("app.enc"), pytest.raises(ValueError, match=r"app\.enc\.\S+ could be any of 2 neurons"):
+        data(fsum([out for net in nets for out in net([0.1, 0.2])]))
     with name_scope("enc"):
         code = encoder([0.1, 0.2])
     with name_scope("dec"):
@@ -270,6 +273,8 @@ def test_bad_input_is_refused() -> None:
         network(x * x)
     with pytest.raises(ValueError, match="network needs a graph made by nn layers"):
         network(Module())
+    with pytest.raises(ValueError, match="network needs a graph made by nn layers"):
+        network(fsum(MLP(2, [2]).parameters()))
     with pytest.raises(TypeError, match="network needs a Value, a Graph or a network, not int 3"):
         network(3)
     with pytest.raises(ValueError, match="most must be a whole number, not -1"):

@@ -37,8 +37,10 @@ from nn import (
     Optimizer,
     accuracy,
     binary_cross_entropy,
+    clip_grad_norm_,
     confusion,
     cross_entropy,
+    cross_entropy_from_probabilities,
     fit,
     hinge,
     initializers,
@@ -292,6 +294,9 @@ def test_softmax_is_over_the_layer() -> None:
     assert negative_log_likelihood(p, 1).data == pytest.approx(fused.data)
     assert [x.data for x in softmax([Value(1e4), Value(-1e4)])] == [1.0, 0.0]
     assert [x.label for x in p] == ["out[0]", "out[1]"]
+    with no_grad():
+        bare = logits(model, [0.5, -1.0, 2.0])
+    assert [(x.data, x.label, x.parents) for x in bare] == [(x.data, x.label, ()) for x in p]
 
 
 def test_activations_take_operands_and_functions() -> None:
@@ -881,3 +886,23 @@ def test_a_module_shows_its_parts() -> None:
         "  )  # 6 parameters",
         ")  # 6 parameters",
     ]
+
+
+@pytest.mark.parametrize("target", [[0.5, 0.6], [1.5, -0.5], [0.0, 0.0]])
+def test_targets_that_are_no_distributions(target: list[float]) -> None:
+    p = softmax([Value(0.3), Value(-0.2)])
+    assert cross_entropy_from_probabilities(p, [0.5, 0.5]).data == pytest.approx(
+        -0.5 * sum(math.log(x.data) for x in p)
+    )
+    with pytest.raises(ValueError, match="is not a distribution"):
+        cross_entropy_from_probabilities(p, target)
+
+
+@pytest.mark.parametrize("wrong", [math.inf, math.nan])
+def test_a_gradient_that_cannot_be_clipped(wrong: float) -> None:
+    """None of its parts is changed."""
+    p, q = Value(1.0), Value(2.0)
+    p.grad, q.grad = 3.0, wrong
+    with pytest.raises(ArithmeticError, match=f"a gradient whose norm is {wrong} cannot be clipped"):
+        clip_grad_norm_([p, q], 1.0)
+    assert (p.grad, repr(q.grad)) == (3.0, repr(wrong))

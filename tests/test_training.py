@@ -247,9 +247,9 @@ def _ctrl_c() -> Iterator[None]:
 def test_ctrl_c_returns_the_history_so_far() -> None:
     """Training ends between two updates, and the model can go on."""
     model = network()
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
-    history = train(model, SGD(model.parameters(), lr=0.1), epochs=10**9)
+    timer = threading.Timer(0.1, _thread.interrupt_main)
+    start = {"after_epoch": lambda _: timer.ident or timer.start()}  # so that there is a history, on a slow machine too
+    history = train(model, SGD(model.parameters(), lr=0.1), epochs=10**9, **start)
     timer.join()
     assert history.ended == "interrupted"
     assert len(history.losses) == len(history.gradient_norms["h1"]) == len(history.gradient_norms["out"])
@@ -381,6 +381,25 @@ def test_an_error_names_the_example() -> None:
     assert domain.value.__notes__[-1].startswith("in example ")
     assert "in log(u), u = " in domain.value.__notes__[0]
     assert model.state_dict() == before
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_penalty_of_infinite_slope_is_told_from_the_examples(compiled: bool) -> None:
+    """Whose own gradients are finite."""
+    model = network()
+    before, start = model.state_dict(), model.parameters()[0].data
+    options: dict[str, Any] = {"penalty": lambda model: (model.parameters()[0] - start).sqrt(), "compiled": compiled}
+    with pytest.raises(ArithmeticError, match=r"(?s)gradient.* the slope ∂.* is inf, in sqrt\(u\), u = 0\.0") as caught:
+        train(model, SGD(model.parameters(), lr=0.1), **options)
+    assert "in example" not in str(caught.value)
+    assert model.state_dict() == before
+
+
+def test_a_loss_that_gives_a_number() -> None:
+    model = network()
+    with pytest.raises(TypeError, match=r"the loss must return a Value, not float 1\.0") as caught:
+        fit(model, lambda y, d: 1.0, XOR, SGD(model.parameters(), lr=0.1), epochs=1)  # type: ignore[arg-type,return-value]
+    assert caught.value.__notes__ == ["in example 0"]
 
 
 @pytest.mark.parametrize(
@@ -833,6 +852,13 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
         assert load(link).state_dict() == load(target).state_dict() == model.state_dict()
         assert sorted(os.listdir(tmp_path)) == ["far", "link.json"]
         assert os.listdir(target.parent) == ["model.json"]
+
+
+def test_only_models_are_saved(tmp_path: Path) -> None:
+    """The other save is for pictures."""
+    with pytest.raises(TypeError, match=r"nn.save writes a Module, not Value\(data=1\.0\); pictures .* by viz\.save"):
+        save(Value(1.0), tmp_path / "model.json")  # type: ignore[arg-type]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_there_must_be_a_folder_for_a_file(tmp_path: Path) -> None:

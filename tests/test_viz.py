@@ -274,6 +274,22 @@ def test_render_as_graphviz_does(engine: str, tmp_path: Path) -> None:
     path = draw(o).render(str(tmp_path / "neuron"), format="svg", cleanup=True)
     assert path == str(tmp_path / "neuron.svg"), engine
     assert Path(path).read_bytes().startswith(b"<svg")
+    assert [file.name for file in tmp_path.iterdir()] == ["neuron.svg"]
+
+
+def test_render_keeps_the_dot_and_shows_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it is asked to clean up; the picture is there before it is shown."""
+    shown = []
+    monkeypatch.setattr("webbrowser.open", lambda url: shown.append((url, (tmp_path / "o.png").stat().st_size > 0)))
+    picture = draw(neuron()[0])
+    assert picture.render("o", tmp_path, view=True, format="png") == str(tmp_path / "o.png")
+    assert (tmp_path / "o").read_text(encoding="utf-8") == picture.source
+    assert shown == [((tmp_path / "o.png").resolve().as_uri(), True)]
+
+
+def test_what_cannot_be_drawn() -> None:
+    with pytest.raises(TypeError, match=r"draw needs a Value or a Graph, not float 3\.0"):
+        draw(3.0)  # type: ignore[arg-type]
 
 
 def test_a_picture_is_viewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
