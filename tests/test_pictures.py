@@ -43,8 +43,11 @@ from autograd.graph import BackwardStep
 from autograd.operations import table
 from nn import MLP, Neuron
 from viz import Picture, draw, save
+from viz.curve import curve
+from viz.dot import strokes
 from viz.drawing import COMPACT, FULL, MOST, Part
 from viz.flow import PARTS, gradient_flow
+from viz.palette import HAIRLINE
 
 GOLDEN = Path(__file__).parent / "data" / "dot"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -849,6 +852,23 @@ def test_the_size_decides_the_detail() -> None:
     assert small(draw(chain(1500), detail="compact"))
     assert not small(draw(chain(1500), detail="full"))
     assert len(Graph(chain(1500))) == 1500
+
+
+def test_networks_of_too_many_neurons() -> None:
+    """Say how many there are; their layers are drawn."""
+    loss = fsum(MLP(1, [COMPACT + 1], "tanh")([0.5]))
+    with pytest.raises(ValueError, match=rf"they have {COMPACT + 3} neurons"):
+        draw(loss, detail="neurons")
+    assert draw(loss, detail="layers").source
+
+
+@pytest.mark.parametrize(("at", "axes"), [(0.5, 2), (50.0, 1)])
+def test_axes_are_drawn_where_they_are_in_sight(at: float, axes: int) -> None:
+    """Of sin near 0, both; far from it, the vertical one is not."""
+    plot = curve(Value(at).sin())
+    assert plot is not None
+    assert [color for _, color, _ in strokes(plot)].count(HAIRLINE) == axes
+    assert sum(axis is not None for axis in plot.axes) == axes
 
 
 def test_networks_are_drawn_by_their_neurons() -> None:

@@ -248,8 +248,13 @@ def test_ctrl_c_returns_the_history_so_far() -> None:
     """Training ends between two updates, and the model can go on."""
     model = network()
     timer = threading.Timer(0.1, _thread.interrupt_main)
-    start = {"after_epoch": lambda _: timer.ident or timer.start()}  # so that there is a history, on a slow machine too
-    history = train(model, SGD(model.parameters(), lr=0.1), epochs=10**9, **start)
+
+    def start(_: Any) -> None:
+        """So that there is a history on a slow machine, too."""
+        if timer.ident is None:
+            timer.start()
+
+    history = train(model, SGD(model.parameters(), lr=0.1), epochs=10**9, after_epoch=start)
     timer.join()
     assert history.ended == "interrupted"
     assert len(history.losses) == len(history.gradient_norms["h1"]) == len(history.gradient_norms["out"])
