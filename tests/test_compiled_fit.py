@@ -216,6 +216,18 @@ def test_any_model() -> None:
     assert models[0].layers[0].neurons[0].w[0].data == network(2, 3, 1)().layers[0].neurons[0].w[0].data
 
 
+def test_comparisons_of_what_does_not_move() -> None:
+    """Inputs given as Values: which way an example goes is settled once."""
+
+    class Folded(Slope):
+        def __call__(self, x: Any) -> Value:
+            folded: Value = self.w * x if x > 0.0 else -(self.w * x)
+            return folded
+
+    data = [(Value(0.1 * j - 0.45), 0.5) for j in range(10)]
+    agree(Folded, squared_error, data, descend(), batch_size=3, path="2 program")
+
+
 def test_a_table_of_many_words() -> None:
     """So many that one program does not choose among them all."""
 

@@ -256,6 +256,11 @@ def test_networks_within_scopes() -> None:
         y = fsum(decoder(encoder([0.1, 0.2])))
     with pytest.raises(ValueError, match=r"could be any of 2 neurons"):
         data(y)
+    x = Value(1.0, label="x")
+    with name_scope("elsewhere"):
+        stray = x * 2.0
+    stray.label = "enc.out[1]"  # is no output of a neuron
+    assert units(data(code := encoder([0.1, 0.2])[1]))["out[1]"] == units(data(code + stray))["out[1]"]
     nets = [encoder, MLP(2, [3, 2], "tanh", seed=3)]
     with name_scope("app.enc"), pytest.raises(ValueError, match=r"app\.enc\.\S+ could be any of 2 neurons"):
         data(fsum([out for net in nets for out in net([0.1, 0.2])]))
