@@ -259,7 +259,7 @@ def test_networks_within_scopes() -> None:
     x = Value(1.0, label="x")
     with name_scope("elsewhere"):
         stray = x * 2.0
-    stray.label = "enc.out[1]"  # is no output of a neuron
+    stray.label = "out[1]"  # is no output of a neuron
     assert units(data(code := encoder([0.1, 0.2])[1]))["out[1]"] == units(data(code + stray))["out[1]"]
     nets = [encoder, MLP(2, [3, 2], "tanh", seed=3)]
     with name_scope("app.enc"), pytest.raises(ValueError, match=r"app\.enc\.\S+ could be any of 2 neurons"):
