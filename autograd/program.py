@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from autograd import interpreter
@@ -85,9 +85,12 @@ class Program:
         self.load()
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: the graph and the numbers, never code. The roots come first, and bring along all below."""
-        names = "roots", "nodes", "inputs", "wrt", "leaves", "parameters", "_constants", "_seeded", "_wanted"
-        return {name: getattr(self, name) for name in names}
+        """The graph and the numbers, never code. The roots come first, and bring along all below.
+
+        A copy has parameters of its own.
+        """
+        names = "roots", "nodes", "inputs", "wrt", "leaves", "_constants", "_seeded", "_wanted"
+        return {name: getattr(self, name) for name in names} | {"parameters": _float64(self.parameters)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -110,7 +113,7 @@ class Program:
                 if backend == "llvm":
                     raise
         self.backend = "source"
-        return _Python(task, self._checked)
+        return _Python(task)
 
     def _task(self) -> Task:
         return Task(self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._constants, self._seeded)
@@ -121,7 +124,7 @@ class Program:
 
     def store(self) -> None:
         """Copy ``parameters`` back into the ``data`` of ``leaves``."""
-        assign(self.leaves, "_data", self._checked(self.parameters).tolist())
+        assign(self.leaves, "_data", _checked(self.parameters, self.leaves).tolist())
 
     def __call__(self, *inputs: float) -> Any:
         """The outputs for one example, and their gradient.
@@ -153,7 +156,7 @@ class Program:
             raise TypeError(f"an input is a number, not {type(listed[0]).__name__} {listed[0]!r:.80}{cure}") from None
         for x in inputs:
             real(x, "a program")
-        self._checked(self.parameters)
+        _checked(self.parameters, self.leaves)
 
     def batch(
         self, rows: Any, *, reduction: Reduction = "sum", per_example: bool = False, executor: Executor | None = None
@@ -191,7 +194,7 @@ class Program:
         rows = self._rows(rows)
         if reduction == "mean" and not len(rows):
             raise ValueError("the mean of no examples is not defined")
-        parameters = self._checked(self.parameters)
+        parameters = _checked(self.parameters, self.leaves)
         if executor is None:
             outputs, gradient = self._part(parameters, rows, 0, per_example)
         else:
@@ -227,19 +230,6 @@ class Program:
                 "a column per input"
             )
         return rows
-
-    def _checked(self, parameters: Any) -> Any:
-        """The parameters, if they are what programs read."""
-        try:
-            held = memoryview(parameters)
-        except TypeError:
-            held = memoryview(b"")
-        double = held.format == "d" and held.c_contiguous and not hasattr(parameters, "mask")
-        if not double or held.shape != (len(self.leaves),):
-            raise ValueError(
-                f"parameters must be a contiguous array of {len(self.leaves)} float64 numbers, as load() makes"
-            )
-        return parameters
 
     def _part(self, parameters: Any, rows: Any, first: int, per_example: bool) -> tuple[Any, Any]:
         """The sums over some examples of a batch, the first of which is number ``first``.
@@ -329,8 +319,8 @@ class Program:
 class _Python:
     """Backend ``source``; the code is made when it first runs."""
 
-    def __init__(self, task: Task, checked: Callable[[Any], Any]) -> None:
-        self._task, self._checked = task, checked
+    def __init__(self, task: Task) -> None:
+        self._task = task
 
     @functools.cached_property
     def code(self) -> Source:
@@ -343,7 +333,8 @@ class _Python:
         """The value (of several roots, a tuple) and the gradient; None if the interpreter has to be asked."""
         if len(inputs) != len(self._task.inputs):
             raise TypeError("other inputs")  # the program knows what to say
-        found = self.code.one(array("d", inputs), self._checked(parameters))  # whatever is a number to machine code
+        checked = _checked(parameters, self._task.leaves)
+        found = self.code.one(array("d", inputs), checked)  # whatever is a number to machine code
         if found is None:
             return None
         values, gradient = found
@@ -352,6 +343,18 @@ class _Python:
     def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
         """The outputs for each row, of shape (roots, rows), and the sum of the gradients; None as above."""
         return self.code.block(rows, parameters)
+
+
+def _checked(parameters: Any, leaves: Sequence[Value]) -> Any:
+    """The parameters, if they are what programs read."""
+    try:
+        held = memoryview(parameters)
+    except TypeError:
+        held = memoryview(b"")
+    double = held.format == "d" and held.c_contiguous and not hasattr(parameters, "mask")
+    if not double or held.shape != (len(leaves),):
+        raise ValueError(f"parameters must be a contiguous array of {len(leaves)} float64 numbers, as load() makes")
+    return parameters
 
 
 def _values(what: str, values: Sequence[Value]) -> tuple[Value, ...]:

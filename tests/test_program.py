@@ -4,9 +4,13 @@ A single call of the ``source`` backend gives the eager numbers to the bit; ``ll
 as ``bounds`` in ``tests/graphs.py`` says.
 """
 
+import copy
 import functools
+import gc
 import math
+import pickle
 import random
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -444,3 +448,27 @@ def test_identical_means_to_the_bit() -> None:
     assert not identical(one, Result([0.0, math.nan], [math.nextafter(1.0, 2.0)]))
     assert not identical(one, Result([0.0], [math.nan, 1.0]))
     assert call(ops.add, [1.0, 2.0]) == 3.0
+
+
+@each_backend
+def test_a_copy_of_a_program_has_parameters_of_its_own(backend: Any) -> None:
+    """However it is copied."""
+    w = Value(3.0)
+    program = Graph(w * w).compile(backend=backend)
+    for other in (copy.copy(program), copy.deepcopy(program), pickle.loads(pickle.dumps(program))):
+        other.parameters[0] = 5.0
+        assert (program()[0], other()[0]) == (9.0, 25.0)
+
+
+@each_backend
+def test_a_program_is_freed_when_nobody_has_it(backend: Any) -> None:
+    """At once: it is in no circle that only the garbage collector would break."""
+    gc.disable()
+    try:
+        program = Graph(Value(3.0) * 2.0).compile(backend=backend)
+        program()
+        gone = weakref.ref(program)
+        del program
+        assert gone() is None
+    finally:
+        gc.enable()
