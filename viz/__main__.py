@@ -75,7 +75,7 @@ class _Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """An error for main to tell, without the usage, in which it would be lost."""
         hint = "; an expression that begins with - stands after --" if message.startswith("unrec") else ""
-        raise ValueError(message + hint)
+        raise ValueError(printable(message)[:300] + hint)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -184,7 +184,7 @@ def _computed(text: str, words: Sequence[str]) -> Value:
     numbers: dict[str, float] = {}
     for word in words:
         name, _, number = (part.strip() for part in word.translate(PLAIN).partition("="))
-        if not name or not number:
+        if not name.isidentifier() or not number:
             raise ValueError(f"{word[:60]!r} is no NAME=NUMBER, such as x=2; is the expression in quotes?")
         if name in numbers:
             raise ValueError(f"{name:.60} is given twice")
