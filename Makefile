@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test conformance coverage lint bench pictures clean
+.PHONY: demo test conformance coverage fuzz lint bench pictures clean
 
 demo: .venv/demo  ## train on real flowers, draw, explain
 	$(BIN)/python examples/iris.py
@@ -20,6 +20,10 @@ coverage: .venv/dev  ## the lines and branches that no test reaches; an error if
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+MINUTES ?= 60
+fuzz: .venv/fuzz  ## looks for what breaks, for so long; what it finds is kept in tests/data/crashes/
+	$(BIN)/python -m tests.fuzzing.run $(MINUTES)
 
 lint: .venv/dev
 	$(BIN)/ruff check
@@ -50,6 +54,10 @@ clean:
 
 .venv/dev: .venv/demo
 	$(PIP) --group dev
+	touch $@
+
+.venv/fuzz: .venv/dev
+	$(PIP) --group fuzz
 	touch $@
 
 .venv/bench: .venv/demo

@@ -1,11 +1,15 @@
-"""In CI, where everything is installed, nothing may be skipped."""
+"""In CI, where everything is installed, nothing may be skipped; and Hypothesis draws the same every time."""
 
 import os
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
-collect_ignore = ["graphs.py"]  # a second import would make the rows in it anew
+collect_ignore = ["graphs.py", "fuzzing"]  # a second import would make the rows in it anew; and what is no test
+
+# Hypothesis has a profile for CI, which draws the same every time. This one is for `make fuzz`.
+settings.register_profile("fuzz", max_examples=1000, deadline=None, print_blob=True)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
