@@ -381,7 +381,8 @@ def _columns(args: Sequence[Tree], name: str) -> list[Any]:
             leaves.append(real(x, f"a batch of {name}"))
     sizes = sorted({len(x) for x in leaves if isinstance(x, np.ndarray)})
     if len(sizes) != 1 or not sizes[0]:
-        found = " and ".join(map(str, sizes)) or "none"
+        lists = ": a list stands for a list of the function, and numpy.array(xs) for a number of each example"
+        found = " and ".join(map(str, sizes)) or f"none{lists}"
         raise ValueError(f"a batch of {name} needs arrays of one length, at least 1, not {found}")
     return leaves
 

@@ -699,6 +699,8 @@ def test_wrong_batches() -> None:
     for args in ((1.0, 2.0), (np.ones(2), np.ones(3)), (1.0, np.ones(0))):
         with pytest.raises(ValueError, match="needs arrays of one length, at least 1, not"):
             fast.batch(*args)
+    with pytest.raises(ValueError, match=r"not none: a list stands for a list .* numpy\.array\(xs\) for a number"):
+        fast.batch([1.0, 2.0], [3.0, 4.0])
     with pytest.raises(ValueError, match=r"shape \(n,\) in the place of each number, not \(2, 2\).*list\(rows\.T\)"):
         fast.batch(1.0, np.ones((2, 2)))
     with pytest.raises(TypeError, match="a batch of <lambda> needs a real number, not Value"):

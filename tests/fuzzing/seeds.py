@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import random
 import tempfile
 from collections.abc import Callable
@@ -116,7 +117,7 @@ def changed(content: Any, rng: random.Random) -> None:
         case 1:
             held[rng.choice(["", "x", *map(str, held)])] = held.pop(key)
         case 2 if type(held[key]) in (int, float):
-            held[key] *= rng.choice([-1, 0, 1e300, 0.5])
+            held[key] = rng.choice([-held[key], 0, 1e300, math.nan, math.inf])
         case _:
             held[key] = rng.choice(ODD)
 
