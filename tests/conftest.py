@@ -4,12 +4,15 @@ import os
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 collect_ignore = ["graphs.py", "fuzzing"]  # a second import would make the rows in it anew; and what is no test
 
-# Hypothesis has a profile for CI, which draws the same every time. This one is for `make fuzz`.
-settings.register_profile("fuzz", max_examples=1000, deadline=None, print_blob=True)
+# How much Hypothesis draws; in CI, by a profile of its own, the same every time. A busy machine is no failure.
+patient: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("tests", settings(), **patient)
+settings.register_profile("fuzz", max_examples=300, print_blob=True, **patient)
+settings.load_profile("tests")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

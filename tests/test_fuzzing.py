@@ -17,7 +17,7 @@ from autograd.operations import BUILT_IN, table
 from tests.fuzzing.seeds import SEEDS, changed
 from tests.fuzzing.targets import FUNCTIONS, TARGETS, by_python, command, expression
 
-many = settings(deadline=None, max_examples=3 * settings().max_examples)
+many = settings(max_examples=3 * settings().max_examples)
 CRASHES = Path(__file__).parent / "data" / "crashes"
 crashes = sorted(CRASHES.glob("*/*"))
 
@@ -86,7 +86,6 @@ def test_expressions(text: str) -> None:
 
 
 @given(texts(), st.lists(words | pieces | st.text(max_size=2) | texts(), max_size=5))
-@settings(deadline=None)
 @example("x", ["--explain", ""])
 def test_command_lines(text: str, more: list[str]) -> None:
     """Are answered, or told what is wrong with them."""

@@ -354,4 +354,4 @@ def outputs_of(y: Any) -> list[float]:
 
 
 TestTrainings = Trainings.TestCase
-TestTrainings.settings = settings(deadline=None, stateful_step_count=12)
+TestTrainings.settings = settings(stateful_step_count=12)
