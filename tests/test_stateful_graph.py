@@ -61,14 +61,9 @@ numbers = st.sampled_from([0.0, 1.0, -1.0, 0.5, 2.0, -0.25]) | st.floats(-4.0, 4
 places = st.integers(0, 1000)
 labels = st.sampled_from(["", "x", "v3", "%s", "{0}", "<b>&", '"', "\\", "\n", "\x00", "$_^", "é₁", "\ud800"])
 scopes = st.lists(st.sampled_from(["h1", "h1[3]", "", "a.b", "<&>"]), max_size=2)
-
-
-moves = st.tuples(
-    st.sampled_from(sorted(FORMULAS)),
-    st.tuples(places, *[st.integers(0, 3) | places | numbers] * 5),
-    st.integers(1, 3),
-    st.booleans(),
-)
+#: A row, its operands, the length of its columns, and whether it is a method or an operator.
+operands = st.tuples(places, *[st.integers(0, 3) | places | numbers] * 5)
+moves = st.tuples(st.sampled_from(sorted(FORMULAS)), operands, st.integers(1, 3), st.booleans())
 backends = st.sampled_from(["source"] * 7 + ["llvm"])
 copies = st.sampled_from(["", "copy", "deepcopy", "pickle"])
 
@@ -129,7 +124,7 @@ class Graphs(RuleBasedStateMachine):
         gc.freeze()  # what is here already is not counted
         self.nodes: dict[int, Node] = {}
         self.hands: dict[int, Value] = {}
-        self.programs: list[Program] = []
+        self.programs: list[tuple[Program, list[int]]] = []  # with their nodes
 
     # What the rules are made of.
 
@@ -158,20 +153,15 @@ class Graphs(RuleBasedStateMachine):
         """All nodes that can be reached; the mirror must have each once, in the same places."""
         found: dict[Value, int] = {}
         todo = [*self.hands.items()]
-        for program in self.programs:
-            todo += zip(self.mirrored[id(program)], program.nodes, strict=True)
+        for program, places in self.programs:
+            todo += zip(places, program.nodes, strict=True)
         for i, node in todo:
-            if found.setdefault(node, i) == i and len(node.parents) == len(self.nodes[i].parents):
-                todo += [pair for pair in zip(self.nodes[i].parents, node.parents, strict=True) if pair[1] not in found]
-            else:
-                raise AssertionError(f"{node!r} should be {self.nodes[found[node]]}")
+            assert found.get(node, i) == i, f"{node!r} should be {self.nodes[i]}"
+            if node not in found:
+                found[node] = i
+                todo += zip(self.nodes[i].parents, node.parents, strict=True)
         assert len(set(found.values())) == len(found)
         return found
-
-    @property
-    def mirrored(self) -> dict[int, list[int]]:
-        """The nodes of each program."""
-        return self.__dict__.setdefault("_mirrored", {})  # type: ignore[no-any-return]
 
     def computed(self, i: int, node: Value) -> None:
         """Look at the data and the partials of a node that has just been computed, and keep them."""
@@ -433,8 +423,7 @@ class Graphs(RuleBasedStateMachine):
         found, graph = self.identified(), Graph(*[self.hands[self.pick(root)] for root in roots])
         inputs = graph.leaves[: split % (len(graph.leaves) + 1)]
         program = graph.compile(inputs, backend=backend)
-        self.programs.append(program)
-        self.mirrored[id(program)] = [found[node] for node in program.nodes]
+        self.programs.append((program, [found[node] for node in program.nodes]))
 
     @precondition(lambda self: self.programs)
     @rule(
@@ -444,7 +433,7 @@ class Graphs(RuleBasedStateMachine):
     )
     def run(self, which: int, xs: list[float], how: str) -> None:
         """A program at other numbers gives what the eager engine gives; so does its copy, which is another one."""
-        program = self.programs[which % len(self.programs)]
+        program, _ = self.programs[which % len(self.programs)]
         if len(program.inputs) + len(program.leaves) > len(xs):
             return
         inputs, given = xs[: len(program.inputs)], xs[len(program.inputs) :][: len(program.leaves)]
@@ -479,7 +468,7 @@ class Graphs(RuleBasedStateMachine):
     @rule(which=places, store=st.booleans())
     def exchange(self, which: int, store: bool) -> None:
         """Parameters go to the leaves, or come from there."""
-        program = self.programs[which % len(self.programs)]
+        program, _ = self.programs[which % len(self.programs)]
         found = self.identified()
         if store:
             program.store()
