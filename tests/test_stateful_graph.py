@@ -596,4 +596,4 @@ def test_the_mirror_knows_every_row() -> None:
 
 
 TestGraphs = Graphs.TestCase
-TestGraphs.settings = settings(stateful_step_count=40)
+TestGraphs.settings = settings(stateful_step_count=40, max_examples=3 * settings().max_examples)
