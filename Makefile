@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test conformance coverage fuzz lint bench pictures clean
+.PHONY: demo test conformance coverage fuzz lint bench load pictures clean
 
 demo: .venv/demo  ## train on real flowers, draw, explain
 	$(BIN)/python examples/iris.py
@@ -33,6 +33,9 @@ lint: .venv/dev
 bench: .venv/bench .venv/peers/made
 	$(BIN)/python tests/benchmarks/engine.py
 	$(BIN)/python tests/benchmarks/programs.py
+
+load: .venv/dev .venv/bench  ## a million nodes in every feature, a million passes: an hour or so
+	$(BIN)/python -m tests.load
 
 pictures: .venv/dev  ## those of the README, and every view there is in out/pictures/
 	$(BIN)/python -m examples.readme_pictures

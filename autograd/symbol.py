@@ -15,6 +15,9 @@ from typing import Any, NoReturn
 from autograd import operations as ops
 from autograd.operations import ATOM, POWER, PRODUCT, Operation
 
+#: How many characters an operand may have: of a node that is used twice there are two, of the next four, and so on.
+LONGEST = 100_000
+
 Method = Callable[["Symbol", "Symbol | float"], "Symbol"]
 
 
@@ -76,6 +79,11 @@ class Symbol:
                     return other
                 if x.value is not None and x.value == op.absorbing:
                     return x
+        if (length := max([len(x.text) for x in symbols], default=0)) > LONGEST:
+            raise ValueError(
+                f"an operand of {op.name} is a formula of {length:,} characters, written up to {LONGEST:,}: "
+                "give its parts names, as in Symbol(name), or compile the graph"
+            )
         self = cls.__new__(cls)
         self.value = self.data = None
         self.level, self.latex_level = ATOM if op.text.endswith(")") else op.level, op.level
