@@ -81,8 +81,7 @@ class Symbol:
                     return x
         if (length := max([len(x.text) for x in symbols], default=0)) > LONGEST:
             raise ValueError(
-                f"an operand of {op.name} is a formula of {length:,} characters, written up to {LONGEST:,}: "
-                "give its parts names, as in Symbol(name), or compile the graph"
+                f"{length:,} characters are too many for an operand of {op.name}: give its parts names, as Symbol(name)"
             )
         self = cls.__new__(cls)
         self.value = self.data = None
