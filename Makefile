@@ -34,7 +34,7 @@ bench: .venv/bench .venv/peers/made
 	$(BIN)/python tests/benchmarks/engine.py
 	$(BIN)/python tests/benchmarks/programs.py
 
-load: .venv/dev .venv/bench  ## a million nodes in every feature, a million passes: an hour or so
+load: .venv/dev  ## a million nodes in every feature, a million passes: an hour or so
 	$(BIN)/python -m tests.load
 
 pictures: .venv/dev  ## those of the README, and every view there is in out/pictures/
