@@ -3,7 +3,6 @@
 import ast
 import io
 import math
-import operator
 import re
 import tempfile
 import warnings
@@ -28,36 +27,8 @@ READABLE = 600
 # Expressions.
 
 
-def _sigmoid(x: float) -> float:
-    e = math.exp(-abs(x))
-    return 1.0 / (1.0 + e) if x >= 0.0 else e / (1.0 + e)
-
-
-def _logsumexp(xs: list[float]) -> float:
-    largest = max(xs)
-    return largest + math.log(math.fsum(math.exp(x - largest) for x in xs)) if math.isfinite(largest) else largest
-
-
-#: The functions of an expression, by the math module.
-FUNCTIONS: dict[str, Callable[..., float]] = {
-    **{name: getattr(math, name) for name in BUILT_IN if hasattr(math, name)},
-    **{name: getattr(operator, name) for name in ("add", "sub", "mul", "neg", "abs")},
-    "pow": math.pow,
-    "div": operator.truediv,
-    "sign": lambda x: float((x > 0.0) - (x < 0.0)),
-    "step": lambda x: float(x > 0.0),
-    "nonzero": lambda x: float(x != 0.0),
-    "maximum": max,
-    "minimum": min,
-    "where": lambda c, x, y: x if c else y,
-    "sigmoid": _sigmoid,
-    "relu": lambda x: max(x, 0.0),
-    "leaky_relu": lambda x, alpha=0.01: x if x > 0.0 else alpha * x,
-    "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
-    "sumprod": lambda p, q: math.fsum(map(operator.mul, p, q)),
-    "logsumexp": _logsumexp,
-    "prod": math.prod,
-}
+#: The functions of an expression; that their numbers are right is tested elsewhere.
+FUNCTIONS: dict[str, Callable[..., float]] = {name: table[name].forward for name in BUILT_IN} | {"prod": math.prod}
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
 
 
@@ -66,7 +37,7 @@ class UnreadableError(Exception):
 
 
 def by_python(text: str, *, lenient: bool) -> float:
-    """The value of an expression as Python's own parser reads it, by the math module.
+    """The value of an expression as Python's own parser reads it.
 
     Args:
         text: the expression.
@@ -151,6 +122,7 @@ class _Reading:
                 if not len(row.partials) - len(row.defaults) <= len(node.args) <= len(row.partials):
                     raise UnreadableError
                 columns = [self.column(x) if row.nary else self.value(x) for x in node.args]
+                columns += row.defaults[len(columns) + len(row.defaults) - len(row.partials) :]
                 if row.nary and len(set(map(len, columns))) > 1:
                     raise ValueError("columns of different lengths")
                 return FUNCTIONS[name](*columns)
