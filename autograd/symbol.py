@@ -16,7 +16,7 @@ from autograd import operations as ops
 from autograd.operations import ATOM, POWER, PRODUCT, Operation
 
 #: How many characters an operand may have: of a node that is used twice there are two, of the next four, and so on.
-LONGEST = 100_000
+LONGEST = 300_000
 
 Method = Callable[["Symbol", "Symbol | float"], "Symbol"]
 
