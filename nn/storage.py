@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from autograd import files
+from autograd.context import contained
 from autograd.operations import printable
 from nn.layers import MLP
 from nn.module import Module
@@ -127,6 +128,7 @@ def numbers(named: Any) -> dict[str, float]:
     return {name: float(x) for name, x in named.items()}
 
 
+@contained
 def _architecture(model: Module) -> dict[str, Any] | None:
     """The arguments that make such a network again; None if it was changed since, or has no such arguments."""
     if type(model) is not MLP:
@@ -147,6 +149,7 @@ def _architecture(model: Module) -> dict[str, Any] | None:
     return arguments if repr(again) == repr(model) and again.state_dict().keys() == model.state_dict().keys() else None
 
 
+@contained
 def _built(architecture: Any, parameters: int) -> MLP:
     if architecture is None:
         raise ValueError("it has the parameters only: make the model, and give it as load(path, model)")

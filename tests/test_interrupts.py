@@ -197,6 +197,7 @@ def test_save(write: Any, tmp_path: Path) -> None:
         hits += interrupted(lambda i=i: write(things[i % 2], path), rng.uniform(0.0, 1.2 * seconds))  # type: ignore[misc]
         assert path.read_bytes() in contents
         assert len([*tmp_path.iterdir()]) == 1
+        assert not context.scope.get()
     assert hits > 20
 
 
