@@ -192,7 +192,6 @@ class Codes:
 
 
 _kept: OrderedDict[Any, Codes] = OrderedDict()
-_libraries = itertools.count()
 
 
 def _codes_of(structure: Any, nodes: int) -> Codes:
@@ -246,12 +245,12 @@ def linked(text: str, names: Sequence[str], level: int = 1) -> Any:
 
     # Without LLVM's passes on its instructions: the text leaves them nothing worth their time.
     with locks.making:
-        machine, linker = _compiler(*host(), level)
-        code = machine.emit_object(llvm.parse_assembly(text))
+        code = _compiler(*host(), level).emit_object(llvm.parse_assembly(text))
         library = llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
         for name in names:
             library.export_symbol(name)
-        return library.link(linker, f"code{next(_libraries)}")
+        # By a linker of its own: one that has linked many keeps 10 kB of each that is gone.
+        return library.link(llvm.create_lljit_compiler(), "code")
 
 
 def _address(array: Any) -> int:
@@ -282,14 +281,14 @@ def _check(op: Operation) -> None:
 
 
 @functools.cache
-def _compiler(cpu: str, features: str, level: int) -> tuple[Any, Any]:
-    """What makes code for a processor, and what puts it into memory."""
+def _compiler(cpu: str, features: str, level: int) -> Any:
+    """What makes code for a processor."""
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     options = {"cpu": cpu, "features": features, "opt": level, "reloc": "pic", "codemodel": "small", "jit": True}
-    return llvm.Target.from_default_triple().create_target_machine(**options), llvm.create_lljit_compiler()
+    return llvm.Target.from_default_triple().create_target_machine(**options)
 
 
 @functools.cache
