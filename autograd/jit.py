@@ -307,7 +307,7 @@ class Jitted:
             return True
         with _keeping:
             kept = self._variants.get(structure, ())
-            if variant not in kept and any(variant.path == other.path for other in kept):
+            if variant not in kept and variant.path in [other.path for other in kept]:
                 return False
             self._variants[structure] = (variant, *(other for other in kept if other is not variant))[:LIMIT]
         return True
