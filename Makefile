@@ -4,13 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test conformance coverage fuzz lint bench load pictures clean
+.PHONY: demo test test-all conformance coverage fuzz lint bench load pictures clean
 
 demo: .venv/demo  ## train on real flowers, draw, explain
 	$(BIN)/python examples/iris.py
 
 test: .venv/dev  ## the tests, and the examples of README and docstrings
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto
+
+test-all: .venv/dev  ## the wheel on every Python that is found, each extra alone, odd conditions, type checkers
+	PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -) $(BIN)/tox run
 
 conformance: .venv/dev  ## every row against 50 digits, PyTorch and JAX: writes tests/conformance.md
 	$(BIN)/python -m tests.conformance
@@ -42,7 +45,7 @@ pictures: .venv/dev  ## those of the README, and every view there is in out/pict
 	$(BIN)/python -m examples.contact_sheet
 
 clean:
-	rm -rf .venv out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .tox out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A file in .venv says what is installed; it is made again when pyproject.toml changes.

@@ -1,6 +1,7 @@
 """The command line: what it prints, where it writes, and its exit codes."""
 
 import io
+import math
 import os
 import subprocess
 import sys
@@ -13,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autograd import operations as ops
+from tests.graphs import complaint
 from viz import __main__ as cli
 from viz.expression import LONGEST
 
-ROOT = Path(__file__).parent.parent
 NEURON = ["o = tanh(x*w + b)", "x=2", "w=-3", "b=6.88"]
 
 
@@ -109,6 +110,7 @@ def test_options_and_numbers_in_any_order() -> None:
     assert done("--", "-x**2", "x=2").splitlines()[0].endswith("= -4")
 
 
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="-OO leaves out what help is made of")
 def test_help_lists_every_row() -> None:
     """As it is called."""
     page = done("--help")
@@ -198,7 +200,7 @@ def test_a_page_is_live(tmp_path: Path) -> None:
         (["x", "x=1", "x=2"], "x is given twice"),
         (["x = 3; x", "x=1"], "x = 3; x\n^ x has a value already: assign to another name"),
         (["tanh(x*w + )"], "tanh(x*w + )\n           ^ an operand is missing here"),
-        (["log(x)", "x=-1"], 'log(x)\n^ math domain error\nin log(u), u = -1.0 ("x")'),
+        (["log(x)", "x=-1"], f'log(x)\n^ {complaint(math.log, -1.0)}\nin log(u), u = -1.0 ("x")'),
         (["9**9**9**9"], "9**9**9**9\n    ^ Numerical result out of range\nin u ** v, u = 9.0, v = 387420489.0"),
         (["tanh"], "tanh\n^ tanh is a function: write tanh(…)"),
         (["-x", "x=1"], "unrecognized arguments: -x; an expression that begins with - stands after --"),
@@ -244,7 +246,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
     """The program in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"} | options.pop("env", {})
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"} | options.pop("env", {})
     command = [sys.executable, "-m", "viz", *arguments]
     return subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False, **options)
 
@@ -268,7 +270,7 @@ def test_standard_input_without_an_end_or_a_meaning() -> None:
 
 def test_where_there_are_no_signs_of_mathematics() -> None:
     """ASCII stands in for them, and ? for the rest."""
-    ended = run("tanh(ü)", "ü=-6.5", "--explain", "--tree", env={"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"})
+    ended = run("tanh(alpha)", "alpha=-6.5", "--explain", "--tree", env={"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"})
     assert (ended.returncode, ended.stderr) == (0, b"")
     lines = ended.stdout.decode("ascii").splitlines()
     assert lines[0] == "dv2/d? by the chain rule"
@@ -278,7 +280,7 @@ def test_where_there_are_no_signs_of_mathematics() -> None:
 def test_nobody_reads() -> None:
     """A pipe that is closed, as by ``| head``, is no error to tell."""
     command = [sys.executable, "-m", "viz", "--help"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""}
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -292,6 +294,6 @@ def test_without_a_standard_output(tmp_path: Path) -> None:
     path = tmp_path / "x.dot"
     closing = 'exec "$@" >&- 2>&-'
     command = ["sh", "-c", closing, "sh", sys.executable, "-m", "viz", "o = x**2", "x=3", "-o", str(path)]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60, check=False)
+    done = subprocess.run(command, timeout=60, check=False)
     assert done.returncode == 0
     assert "9" in path.read_text(encoding="utf-8")

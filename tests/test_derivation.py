@@ -319,7 +319,9 @@ console.log(strict.length + tolerated.length);
     node = shutil.which("node")
     assert node
     given = json.dumps([formulas, tolerated])
-    done = subprocess.run([node, "-e", program, str(KATEX)], input=given, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [node, "-e", program, str(KATEX)], input=given, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == len(formulas) + len(tolerated)
 

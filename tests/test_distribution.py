@@ -29,7 +29,6 @@ from autograd import Graph, Operation, Program, Value, distribution, log, tanh
 from autograd.operations import table
 from examples import cluster as example
 
-ROOT = Path(__file__).parent.parent
 SPAWN = multiprocessing.get_context("spawn")  # what every platform has; forks would share what must be sent
 
 
@@ -199,9 +198,9 @@ def test_an_error_is_raised_as_itself(executor: Executor) -> None:
     """That of the first bad example, with the notes that it has without an executor, and its place in the batch."""
     rows, parts = examples(100), program()
     rows[43, 1] = rows[80, 1] = -1.0
-    with pytest.raises(ValueError, match="math domain error") as here:
+    with pytest.raises(ValueError, match=r"math domain error|positive") as here:
         parts.batch(rows)
-    with pytest.raises(ValueError, match="math domain error") as there:
+    with pytest.raises(ValueError, match=r"math domain error|positive") as there:
         parts.batch(rows, executor=executor)
     notes = "\n".join(there.value.__notes__)
     assert there.value.__notes__ == here.value.__notes__
@@ -366,7 +365,7 @@ def test_a_pickled_program_runs_in_a_fresh_process() -> None:
     pickled, expected = pickle.dumps(parts), parts(0.1)
     del parts, y, x, w, constant
     script = "import sys, pickle; value, grads = pickle.load(sys.stdin.buffer)(0.1); print(value, *grads)"
-    done = subprocess.run([sys.executable, "-c", script], input=pickled, capture_output=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", script], input=pickled, capture_output=True, check=True)
     value, grad = map(float, done.stdout.split())
     assert value == pytest.approx(np.tanh(0.55), rel=1e-14)
     assert (value, [grad]) == (expected[0], expected[1].tolist())
@@ -451,7 +450,7 @@ def test_the_example(
 def test_the_example_says_what_to_install() -> None:
     """Where there is no Dask."""
     script = "import sys; sys.modules['dask'] = None; import examples.cluster"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 1
     assert "pip install 'gradgraph[fast,distributed]'" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """Expressions as text: Python reads them in the same way, and errors point at the place."""
 
 import math
+import operator
 import pickle
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 import autograd
 from autograd import Constant, Graph, Symbol, Value
 from autograd import operations as ops
+from tests.graphs import complaint
 from viz.expression import DEEPEST, LONGEST, MOST, ExpressionError, names, parse
 
 AT = {"x": 0.75, "y": -1.25, "z": 2.0}
@@ -276,8 +278,8 @@ def test_the_names_that_need_a_value() -> None:
         ("a = a + 1", 0, "a has a value already: assign to another name"),
         ("x*y; tanh(x)", 0, "what is not the last needs a name, such as n = …"),
         ("x\n+ y", 0, "what is not the last needs a name, such as n = …"),
-        ("1 + log(y)", 4, "math domain error"),
-        ("x + 1 / (x - x)", 6, "float division by zero"),
+        ("1 + log(y)", 4, complaint(math.log, -1.25)),
+        ("x + 1 / (x - x)", 6, complaint(operator.truediv, 1.0, 0.0)),
         ("9**9**9**9", 4, "Numerical result out of range"),
         ("1 + logsumexp([])", 4, "logsumexp needs at least one value"),
     ],

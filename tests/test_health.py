@@ -153,7 +153,7 @@ def test_an_error_leaves_every_grad_alone() -> None:
     for function in (health, batch_gradient):
         with pytest.raises(RuntimeError, match="nothing to differentiate"):
             function(model, lambda y, d: y.detach() * 2.0, BATCH)
-        with pytest.raises(ValueError, match="math domain error"):
+        with pytest.raises(ValueError, match=r"math domain error|positive"):
             function(model, lambda y, d: (d - 1.0 + 0.0 * y).log(), BATCH)
     assert [p.grad for p in model.parameters()] == [3.0, 3.0]
 

@@ -240,7 +240,7 @@ def test_what_the_other_branch_avoids() -> None:
 
     assert late(4.0) == 2.0
     for _ in range(2):
-        with pytest.raises(ValueError, match="math domain error") as info:
+        with pytest.raises(ValueError, match=r"math domain error|negative|positive") as info:
             late(-4.0)
         assert info.value.__notes__ == ['in sqrt(u), u = -4.0 ("x")']
     with pytest.raises(ZeroDivisionError):
@@ -592,6 +592,7 @@ def test_an_error_of_f_leaves_nothing_behind() -> None:
     assert [fast(2.0), fast(-2.0)] == [1.0, -2.0]
 
 
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="-OO leaves out the text of functions")
 def test_the_decorator() -> None:
     """The function keeps its name and its text."""
 
@@ -675,7 +676,7 @@ def test_a_batch_takes_one_branch() -> None:
     with pytest.raises(ValueError, match=r"example 1 takes another branch of safe_log.*u > 0\.0, u = -1\.0"):
         logs.batch(np.array([1.0, -1.0]))
     for points in ([1.0, -1.0], [-1.0, 1.0]):
-        with pytest.raises(ValueError, match="math domain error") as info:
+        with pytest.raises(ValueError, match=r"math domain error|negative|positive") as info:
             jit(log).batch(np.array(points))
         assert f"in example {points.index(-1.0)}" in info.value.__notes__
 

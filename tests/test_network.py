@@ -402,8 +402,7 @@ def test_the_same_network_is_the_same_picture() -> None:
             [sys.executable, "-c", program],
             capture_output=True,
             check=True,
-            cwd=Path(__file__).parent.parent,
-            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONUTF8": "1", "PYTHONPATH": "."},
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONUTF8": "1"},
         ).stdout
         for seed in ("0", "1")
     }

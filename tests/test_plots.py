@@ -597,7 +597,7 @@ for plot in (loss_curve(history), gradient_norms(history), activations("sin")):
     plot._repr_png_()
 print("matplotlib.pyplot" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "False\n"
 
 
@@ -630,5 +630,5 @@ def test_without_matplotlib_one_line_says_what_to_install(monkeypatch: pytest.Mo
     assert str(caught.value) == "viz.plots needs matplotlib: pip install 'gradgraph[plot]'"
     assert caught.value.__suppress_context__
     program = "import sys, viz; print('viz.plots' in sys.modules, 'matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "False False\n"

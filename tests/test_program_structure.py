@@ -43,8 +43,6 @@ from tests.graphs import (
     within,
 )
 
-ROOT = Path(__file__).parent.parent
-
 
 def neuron() -> tuple[Value, Value, Value, Value]:
     """Input, weight, bias, output."""
@@ -540,7 +538,7 @@ if not (child := os.fork()):
 thread.join()
 raise SystemExit(os.waitpid(child, 0)[1])
 """
-    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60).returncode == 0
 
 
 def resident() -> int:
@@ -794,7 +792,7 @@ except ImportError as error:
 def test_without_the_packages_for_speed(blocked: tuple[str, ...]) -> None:
     """Single calls work; a batch needs NumPy, machine code both, and the errors say what to install."""
     program = BLOCKED.format(blocked=set(blocked))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8")
     assert not done.stderr
     lines = done.stdout.splitlines()
     z = math.tanh(-1.5)

@@ -4,6 +4,7 @@ import ast
 import doctest
 import gzip
 import io
+import math
 import os
 import re
 import subprocess
@@ -18,10 +19,12 @@ import autograd
 import nn
 import viz
 from examples import digits, readme_pictures
+from tests.graphs import complaint
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"autograd": autograd, "nn": nn, "viz": viz}
-SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+FOLDERS = {name: Path(str(module.__file__)).parent for name, module in PACKAGES.items()}
+SOURCES = sorted(path for folder in FOLDERS.values() for path in folder.rglob("*.py"))
 
 #: From the bottom up: a module may import those before it.
 ORDER = {
@@ -41,7 +44,9 @@ def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every example in the README gives what is printed there."""
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    results = doctest.testfile(str(ROOT / "README.md"), module_relative=False, optionflags=flags)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    Path("README.md").write_text(text.replace("math domain error", complaint(math.log, -1.0)), encoding="utf-8")
+    results = doctest.testfile("README.md", module_relative=False, optionflags=flags)
     assert results.attempted >= 39
     assert results.failed == 0
     assert (tmp_path / "neuron.svg").exists()
@@ -105,7 +110,7 @@ def test_the_code_stays_small() -> None:
     for package, budget in {"autograd": 3850, "nn": 1730, "viz": 3700}.items():
         assert sum(size for path, size in sizes.items() if path.parent.name == package) <= budget
     core = ("operations.py", "algorithms.py", "value.py", "graph.py")
-    assert sum(sizes[ROOT / "autograd" / name] for name in core) <= 1000
+    assert sum(sizes[FOLDERS["autograd"] / name] for name in core) <= 1000
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -115,10 +120,10 @@ def test_the_public_interface_is_one_list(package: str) -> None:
     listed = set(module.__all__)
     assert len(listed) == len(module.__all__)
     assert all(hasattr(module, name) for name in listed)
-    tree = ast.parse((ROOT / package / "__init__.py").read_text(encoding="utf-8"))
+    tree = ast.parse((FOLDERS[package] / "__init__.py").read_text(encoding="utf-8"))
     imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert imported == listed
-    assert (ROOT / package / "py.typed").exists()
+    assert (FOLDERS[package] / "py.typed").exists()
 
 
 def test_every_row_is_exported() -> None:
@@ -138,15 +143,13 @@ def test_what_is_public_is_documented() -> None:
 def test_import_needs_the_standard_library_only() -> None:
     """``import autograd`` loads no other package."""
     program = "import sys; before = set(sys.modules); import autograd; print(*(set(sys.modules) - before))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     loaded = {name.split(".")[0] for name in done.stdout.split()}
     assert loaded - sys.stdlib_module_names == {"autograd"}
 
 
 def run_example(name: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     """A copy of an example, run as a script; what it writes is in the folder ``out``."""
-    for part in ("examples", "autograd", "nn", "viz"):
-        (tmp_path / part).symlink_to(ROOT / part)
     example = tmp_path / "demo"
     example.mkdir()
     (example / name).write_text((ROOT / "examples" / name).read_text(encoding="utf-8"), encoding="utf-8")
@@ -154,10 +157,10 @@ def run_example(name: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, f"demo/{name}"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONUTF8": "1"},
+        env=os.environ | {"PYTHONUTF8": "1"},
     )
 
 

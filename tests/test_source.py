@@ -389,5 +389,5 @@ graph = Graph(x * x)
 code = Source(Task(graph.roots, graph.nodes, [], [x], [x], {}))
 print(code.one([], array("d", [3.0])), "numpy" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "([9.0], [6.0]) False\n"

@@ -316,11 +316,11 @@ def test_without_graphviz_one_line_says_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "pygraphviz", None)
     o, _ = neuron()
     path = tmp_path / "neuron.svg"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     with pytest.raises(RuntimeError, match=r"install its 'dot' program, or run: pip install 'gradgraph\[embedded\]'"):
         save(o, path)
-    assert path.read_text() == "old"
-    assert save(o, tmp_path / "neuron.dot").read_text().startswith("digraph")
+    assert path.read_text(encoding="utf-8") == "old"
+    assert save(o, tmp_path / "neuron.dot").read_text(encoding="utf-8").startswith("digraph")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["neuron.dot", "neuron.svg"]
 
 

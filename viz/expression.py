@@ -97,7 +97,7 @@ def parse(text: str, values: Mapping[str, Value | float]) -> Value:
     Traceback (most recent call last):
         ...
     viz.expression.ExpressionError: log(x)
-    ^ math domain error
+    ^ ...
     in log(u), u = -1.0 ("x")
     """
     names(text)  # an expression that is none is told before anything is computed
