@@ -244,7 +244,7 @@ def test_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
 # As a program.
 
 
-def run(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+def run(*arguments: str | bytes, **options: Any) -> "subprocess.CompletedProcess[bytes]":
     """The program in a process of its own."""
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"} | options.pop("env", {})
     command = [sys.executable, "-m", "viz", *arguments]
@@ -270,7 +270,8 @@ def test_standard_input_without_an_end_or_a_meaning() -> None:
 
 def test_where_there_are_no_signs_of_mathematics() -> None:
     """ASCII stands in for them, and ? for the rest."""
-    ended = run("tanh(alpha)", "alpha=-6.5", "--explain", "--tree", env={"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"})
+    arguments = [text.encode() for text in ("tanh(ü)", "ü=-6.5", "--explain", "--tree")]  # whatever the locale here
+    ended = run(*arguments, env={"PYTHONUTF8": "1", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"})
     assert (ended.returncode, ended.stderr) == (0, b"")
     lines = ended.stdout.decode("ascii").splitlines()
     assert lines[0] == "dv2/d? by the chain rule"
