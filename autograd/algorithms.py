@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain as joined
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -69,18 +68,18 @@ def forward(order: Sequence[Value], given: Mapping[Value, float]) -> None:
         order: the graph in topological order.
         given: new numbers for some of its leaves.
     """
-    slots, n = ("_data", "_dx", "_dy"), len(order)
-    values = [[getattr(node, slot) for node in order] for slot in slots]
-    undo = map(setattr, joined(*repeat(order, 3)), joined(*[repeat(slot, n) for slot in slots]), joined(*values))
+    nodes = [*order] * 3
+    slots = [slot for slot in ("_data", "_dx", "_dy") for _ in order]
+    before = list(map(getattr, nodes, slots))
     try:
         _evaluate(order, given)
     except BaseException:
-        deque(undo, maxlen=0)
+        assign(nodes, slots, before)
         raise
 
 
-# The loops of the two passes are functions of their own: of a loop within a try or with block, CPython may
-# leave the jump back out of the block, and a KeyboardInterrupt in just that jump then passes the block by.
+# The loops of both passes are functions of their own, outside of try and with: CPython may leave the end of a
+# loop in such a block unguarded, and a KeyboardInterrupt that comes just there would skip what undoes the pass.
 
 
 def _evaluate(order: Sequence[Value], given: Mapping[Value, float]) -> None:
@@ -130,14 +129,13 @@ def backward(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
     """
     with _one_sweep_at_a_time:
         saved = [node._grad for node in order]
-        undo = map(setattr, order, repeat("_grad"), saved)
         try:
             _accumulate(order, seeds)
             if any(saved):
                 totals = [(node._grad or 0.0) + (old or 0.0) for node, old in zip(order, saved, strict=True)]
                 assign(order, "_grad", totals)
         except BaseException:
-            deque(undo, maxlen=0)
+            assign(order, "_grad", saved)
             raise
 
 
@@ -167,7 +165,7 @@ def _accumulate(order: Sequence[Value], seeds: Mapping[Value, float]) -> None:
 
 
 def zero_grad(nodes: Iterable[Value]) -> None:
-    """Forget the ``grad`` of nodes, of all or none."""
+    """Forget the ``grad`` of all these nodes, or, if it is interrupted, of none."""
     with _one_sweep_at_a_time:
         assign(nodes, "_grad", repeat(None))
 
@@ -177,5 +175,5 @@ _one_sweep_at_a_time = locks.shared()
 
 
 def assign(objects: Iterable[Any], slots: str | Iterable[str], values: Iterable[Any]) -> None:
-    """Set an attribute of every object, all or none: one call of C code, which no KeyboardInterrupt can cut in two."""
+    """Set an attribute of every object, all or none: no KeyboardInterrupt comes within one call of C code."""
     deque(map(setattr, objects, repeat(slots) if isinstance(slots, str) else slots, values), maxlen=0)
