@@ -60,7 +60,7 @@ class Machine:
         others = itertools.count(parameters)
         self._order = [j if kind == "parameter" else next(others) for kind, j in kinds]
         self._in_order = self._order == list(range(len(wrt)))  # and what follows is not asked for
-        self._inputs, self._parameters, self._roots = len(inputs), len(leaves), len(roots)
+        self._inputs, self._roots = len(inputs), len(roots)
         self._size = next(others)
         # As text, for -0.0 is equal to 0.0.
         kinds_of_leaves = {x: constants[x].hex() for x in exponents & constants.keys()} | self._places
@@ -84,7 +84,7 @@ class Machine:
         except IndexError:
             frame = self._frame()
         if frame.parameters is not parameters:
-            frame.bind(parameters)
+            frame.bind(self._task.checked(parameters))
         frame.take(*inputs)
         bad = frame.run()
         value = frame.values[0] if self._roots == 1 else tuple(frame.values)
@@ -94,7 +94,7 @@ class Machine:
 
     def _frame(self) -> Frame:
         code = self._codes.one or self._compile_one()
-        frame = Frame(code, self._parameters, self._constants, self._inputs, self._roots, self._size)
+        frame = Frame(code, self._constants, self._inputs, self._roots, self._size)
         if self._in_order:
             frame.gradient = frame.gradient[: len(self._order)]
         return frame
@@ -155,13 +155,13 @@ class Machine:
 class Frame:
     """The memory of one call: three pointers, then the inputs, outputs and gradient of an example."""
 
-    __slots__ = ("_code", "_count", "_held", "_memory", "gradient", "parameters", "run", "take", "values")
+    __slots__ = ("_code", "_held", "_memory", "gradient", "parameters", "run", "take", "values")
 
-    def __init__(self, code: Code, parameters: int, constants: Any, inputs: int, roots: int, sums: int) -> None:
+    def __init__(self, code: Code, constants: Any, inputs: int, roots: int, sums: int) -> None:
         import numpy as np
 
         outputs, space = 3 + inputs, 3 + inputs + roots + sums
-        self._code, self._count = code, parameters
+        self._code = code
         self._memory = memory = np.zeros(space + code.workspace + 8)
         address = memory.ctypes.data
         memory.view("u8")[:3] = 0, constants.ctypes.data, (address + 8 * space + 63) // 64 * 64
@@ -173,12 +173,8 @@ class Frame:
 
     def bind(self, parameters: Any) -> None:
         """Read these parameters from now on."""
-        held = memoryview(parameters)
-        double = held.format == "d" and held.c_contiguous and not hasattr(parameters, "mask")
-        if not double or held.shape != (self._count,):
-            raise ValueError("no parameters")  # the program knows what to say
         self._memory.view("u8")[0] = _address(parameters)
-        self._held = held  # or they could grow, and be elsewhere then
+        self._held = memoryview(parameters)  # or they could grow, and be elsewhere then
         self.parameters = parameters
 
 

@@ -124,7 +124,7 @@ class Program:
 
     def store(self) -> None:
         """Copy ``parameters`` back into the ``data`` of ``leaves``."""
-        assign(self.leaves, "_data", _checked(self.parameters, self.leaves).tolist())
+        assign(self.leaves, "_data", self._task().checked(self.parameters).tolist())
 
     def __call__(self, *inputs: float) -> Any:
         """The outputs for one example, and their gradient.
@@ -156,7 +156,7 @@ class Program:
             raise TypeError(f"an input is a number, not {type(listed[0]).__name__} {listed[0]!r:.80}{cure}") from None
         for x in inputs:
             real(x, "a program")
-        _checked(self.parameters, self.leaves)
+        self._task().checked(self.parameters)
 
     def batch(
         self, rows: Any, *, reduction: Reduction = "sum", per_example: bool = False, executor: Executor | None = None
@@ -194,7 +194,7 @@ class Program:
         rows = self._rows(rows)
         if reduction == "mean" and not len(rows):
             raise ValueError("the mean of no examples is not defined")
-        parameters = _checked(self.parameters, self.leaves)
+        parameters = self._task().checked(self.parameters)
         if executor is None:
             outputs, gradient = self._part(parameters, rows, 0, per_example)
         else:
@@ -333,8 +333,8 @@ class _Python:
         """The value (of several roots, a tuple) and the gradient; None if the interpreter has to be asked."""
         if len(inputs) != len(self._task.inputs):
             raise TypeError("other inputs")  # the program knows what to say
-        checked = _checked(parameters, self._task.leaves)
-        found = self.code.one(array("d", inputs), checked)  # whatever is a number to machine code
+        # An array of doubles takes whatever is a number to machine code.
+        found = self.code.one(array("d", inputs), self._task.checked(parameters))
         if found is None:
             return None
         values, gradient = found
@@ -343,18 +343,6 @@ class _Python:
     def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
         """The outputs for each row, of shape (roots, rows), and the sum of the gradients; None as above."""
         return self.code.block(rows, parameters)
-
-
-def _checked(parameters: Any, leaves: Sequence[Value]) -> Any:
-    """The parameters, if they are what programs read."""
-    try:
-        held = memoryview(parameters)
-    except TypeError:
-        held = memoryview(b"")
-    double = held.format == "d" and held.c_contiguous and not hasattr(parameters, "mask")
-    if not double or held.shape != (len(leaves),):
-        raise ValueError(f"parameters must be a contiguous array of {len(leaves)} float64 numbers, as load() makes")
-    return parameters
 
 
 def _values(what: str, values: Sequence[Value]) -> tuple[Value, ...]:

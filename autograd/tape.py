@@ -225,6 +225,17 @@ class Task(NamedTuple):
         inputs = {x: ("input", j) for j, x in enumerate(self.inputs)}
         return inputs | {x: ("parameter", j) for j, x in enumerate(self.leaves)}
 
+    def checked(self, parameters: Any) -> Any:
+        """The parameters, if they are what programs read."""
+        try:
+            held = memoryview(parameters)
+        except TypeError:
+            held = memoryview(b"")
+        double, n = held.format == "d" and held.c_contiguous and not hasattr(parameters, "mask"), len(self.leaves)
+        if not double or held.shape != (n,):
+            raise ValueError(f"parameters must be a contiguous array of {n} float64 numbers, as load() makes")
+        return parameters
+
 
 Place = Callable[[Value], tuple[str, int] | None]
 
