@@ -32,7 +32,7 @@ class Optimizer(ABC):
         weight_decay: λ.
     """
 
-    #: Of the state.
+    #: What in the state is never below zero.
     _never_negative: tuple[str, ...] = ("lr", "steps")
 
     def __init__(self, params: Iterable[Value], lr: float, *, weight_decay: float = 0.0) -> None:
@@ -113,7 +113,7 @@ class Optimizer(ABC):
             if not fits or not all(least <= x <= sys.float_info.max for x in lists[1]):
                 raise ValueError(f"this is not the state of {type(self).__name__}: {name} is {str(then)[:40]}")
         held = copy.deepcopy({name: state[name] for name in self._state})
-        assign([self, self], ["_lr", "_state"], [positive("lr", state["lr"], or_zero=True), held])
+        assign([self, self], ["_lr", "_state"], [state["lr"], held])
 
     def __repr__(self) -> str:
         options = {name.strip("_"): x for name, x in vars(self).items() if name not in ("params", "_state")}

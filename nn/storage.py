@@ -92,7 +92,7 @@ def read(path: str | Path, format: str, version: int) -> dict[str, Any]:
     try:
         content = json.loads(files.read(Path(path)), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a {format}: {told(error)}") from error
+        raise ValueError(f"{path} is not a {format}: {told(error)}") from None
     if not isinstance(content, dict) or content.get("format") != format:
         raise ValueError(f"{path} is not a {format}")
     if type(content.get("version")) is not int or content["version"] != version:
@@ -110,8 +110,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def told(error: Exception) -> str:
-    """What an error says about a file, without the control characters that the file may have brought."""
-    return "\n".join(map(printable, str(error)[:500].split("\n")))
+    """What an error says about a file, in one line without control characters, which the file may have brought."""
+    return printable(str(error)[:500])
 
 
 def numbers(named: Any) -> dict[str, float]:

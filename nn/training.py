@@ -409,15 +409,15 @@ class _Training:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; if it does not fit, nothing has changed."""
         state = storage.read(path, FORMAT, VERSION)
-        before = self.optimizer.state_dict(), self.model.state_dict()
+        optimizer, parameters = self.optimizer.state_dict(), self.model.state_dict()
         try:
             self._load(state)
         except BaseException as error:
-            self.optimizer.load_state_dict(before[0])
-            self.model.load_state_dict(before[1])
-            if not isinstance(error, (ValueError, TypeError, KeyError, AttributeError)):
-                raise
-            raise ValueError(f"{path} is not a checkpoint of this training: {storage.told(error)}") from None
+            self.optimizer.load_state_dict(optimizer)
+            self.model.load_state_dict(parameters)
+            if isinstance(error, (ValueError, TypeError, KeyError, AttributeError)):
+                raise ValueError(f"{path} is not a checkpoint of this training: {storage.told(error)}") from None
+            raise
 
     def _load(self, state: dict[str, Any]) -> None:
         for name, now in self.settings.items():
