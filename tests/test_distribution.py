@@ -382,16 +382,16 @@ def test_a_program_pickled_with_its_leaves_still_belongs_to_them() -> None:
 
 
 def test_a_deep_program_is_pickled() -> None:
-    """100,000 operations, one upon the other, with two roots."""
+    """20,000 operations, one upon the other, with two roots."""
     x, w = Value(0.5), Value(0.999_99)
     y = x
-    for _ in range(50_000):
+    for _ in range(10_000):
         y = w * y + 1e-6
     parts = Graph(y, y * x).compile([x])
     copy = pickle.loads(pickle.dumps(parts))
-    assert len(copy.nodes) > 150_000
+    assert len(copy.nodes) > 30_000
     values, grads = copy(0.5)
-    geometric = 0.5 * 0.999_99**50_000 + 1e-6 * (1 - 0.999_99**50_000) / (1 - 0.999_99)
+    geometric = 0.5 * 0.999_99**10_000 + 1e-6 * (1 - 0.999_99**10_000) / (1 - 0.999_99)
     assert values == pytest.approx((geometric, geometric * 0.5), rel=1e-9)
     assert grads.tolist() == parts(0.5)[1].tolist()
 

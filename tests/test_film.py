@@ -225,8 +225,8 @@ def test_the_page_stands_alone(tmp_path: Path) -> None:
     data, model = moons(60, seed=0), MLP(2, [8, 1], "tanh", seed=0)
     history, states = trained(model, binary_cross_entropy_with_logits, data, 61)
     options: dict[str, Any] = {"states": states, "data": data, "loss": binary_cross_entropy_with_logits}
-    text = training_page(model, history, tmp_path / "a.html", **options).read_text(encoding="utf-8")
-    assert len(text.encode()) < 400_000
+    text = training_page(model, history, tmp_path / "a.html", frames=5, **options).read_text(encoding="utf-8")
+    assert len(text.encode()) < 100_000
     assert "default-src 'none'; script-src 'sha256-" in text
     assert not re.search(r"unsafe|\b(src|href)=|url\(|@import|style=|\son\w+=", text)
     assert re.findall(r"https?://[^\"']*", text) == ["http://www.w3.org/2000/svg"]  # the name of a language

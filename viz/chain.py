@@ -20,6 +20,8 @@ from viz.text import short
 LINES, ENDS = 12, 5
 #: So many paths are listed, and a product of so many links also stands in one line.
 PATHS, LINKS = 20, 4
+#: So many paths are kept while they are looked for, over all nodes.
+ROOM = 2_000_000
 
 
 def explain(y: Value, x: Value, *, paths: bool = False, check: bool = False) -> Derivation:
@@ -186,7 +188,7 @@ def largest(way: Sequence[Value], children: dict[Value, list[Edge]]) -> tuple[in
     Every node keeps the best few paths that lead to it: those to its parent are among them, since a
     product with the same factor does not change their order. Nothing is enumerated.
     """
-    most = max(1, min(PATHS, 2_000_000 // len(way)))
+    most = max(1, min(PATHS, ROOM // len(way)))
     counts: dict[Value, int] = {way[-1]: 1}
     best: dict[Value, list[tuple[float, Any]]] = {way[-1]: [(1.0, None)]}  # a product, and its links as a linked list
     for node in reversed(way[:-1]):
