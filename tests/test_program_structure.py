@@ -6,7 +6,6 @@ import gc
 import importlib
 import linecache
 import math
-import os
 import pickle
 import subprocess
 import sys
@@ -516,29 +515,6 @@ def test_weighted_sums_of_one_column_may_share_weights(backend: Any, offsets: tu
     row = [v.data for v in x]
     assert close(program(*row), y.data, [v.grad for v in w])
     assert close(program.batch([row] * 5), 5 * y.data, [5 * v.grad for v in w])
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_child_compiles_even_if_its_parent_was_about_to() -> None:
-    code = """
-import os, signal, threading
-from autograd import Graph, Value, locks
-held, done = threading.Event(), threading.Event()
-def compiling():
-    with locks.making:
-        held.set()
-        done.wait(0.5)
-thread = threading.Thread(target=compiling)
-thread.start()
-held.wait()
-if not (child := os.fork()):
-    signal.alarm(20)
-    x = Value(2.0)
-    os._exit(Graph(x * x).compile([x], [], backend="llvm")(3.0) != 9.0)
-thread.join()
-raise SystemExit(os.waitpid(child, 0)[1])
-"""
-    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], timeout=60).returncode == 0
 
 
 def resident() -> int:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import pickle
 import re
 import resource
 import shutil
@@ -759,60 +758,6 @@ def test_arguments_are_no_commands_of_the_terminal(
 
 
 # 6. Files.
-
-
-class Hack:
-    """Runs something when it is unpickled."""
-
-    def __reduce__(self) -> Any:
-        return exec, ("import autograd; autograd.hacked = True",)
-
-
-def test_networks_are_read_without_running_anything(tmp_path: Path) -> None:
-    """A pickle, or names for which Python has a meaning, are a damaged file; what they say, is said as text."""
-    path = nn.save(nn.MLP(2, [2, 1]), tmp_path / "model.json")
-    content = json.loads(path.read_bytes())
-    architecture = content["architecture"]
-    files_ = [pickle.dumps(Hack())]
-    for name in ("__import__('os')", "__class__", "exec", "forward", "\x1b[31m"):
-        for key in ("activation", "output", "bias"):
-            files_.append(json.dumps(content | {"architecture": architecture | {key: name}}).encode())
-        files_.append(json.dumps(content | {"parameters": {name: 1.0}}).encode())
-        files_.append(json.dumps(content | {"parameters": content["parameters"] | {name: name}}).encode())
-        files_.append(json.dumps(content | {"architecture": name}).encode())
-    files_.append(json.dumps(content | {"architecture": architecture | {"nin": 10**9, "nouts": [10**9]}}).encode())
-    for held in files_:
-        path.write_bytes(held)
-        with pytest.raises(ValueError, match=r"model\.json") as caught:
-            nn.load(path)
-        assert all(line.isprintable() for line in str(caught.value).split("\n"))
-    assert not hasattr(autograd, "hacked")
-
-
-def test_checkpoints_are_read_without_running_anything(tmp_path: Path) -> None:
-    """As networks are."""
-    path = tmp_path / "checkpoint.json"
-    model = nn.MLP(1, [1], seed=0)
-
-    def train() -> None:
-        optimizer, data = SGD(model.parameters(), lr=0.1), [([1.0], 1.0)]
-        fit(model, squared_error, data, optimizer, epochs=2, progress=False, compiled=False, checkpoint=path)
-
-    train()
-    content = json.loads(path.read_bytes())
-    bad: list[bytes] = [pickle.dumps(Hack())]
-    for key in ("settings", "parameters", "best", "optimizer", "history"):
-        bad += [json.dumps(content | {key: content[key] | {name: name}}).encode() for name in ("\x1b[31m",)]
-        bad += [json.dumps(content | {key: dict.fromkeys(content[key], "\x1b[31m")}).encode()]
-    for held in bad:
-        path.write_bytes(held)
-        before = model.state_dict()
-        try:
-            train()
-        except ValueError as error:
-            assert all(line.isprintable() for line in str(error).split("\n"))  # noqa: PT017
-            assert model.state_dict() == before
-    assert not hasattr(autograd, "hacked")
 
 
 def test_a_file_is_written_where_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
