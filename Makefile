@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all conformance coverage fuzz lint bench load pictures clean
+.PHONY: demo test test-all conformance coverage fuzz lint bench load mutation pictures clean
 
 demo: .venv/demo  ## train on real flowers, draw, explain
 	$(BIN)/python examples/iris.py
@@ -40,6 +40,9 @@ bench: .venv/bench .venv/peers/made
 load: .venv/dev  ## a million nodes in every feature, a million passes: an hour or so
 	$(BIN)/python -m tests.load
 
+mutation: .venv/mutation  ## break the engine in thousands of places: does a test notice each?
+	$(BIN)/python tests/mutation.py
+
 pictures: .venv/dev  ## those of the README, and every view there is in out/pictures/
 	$(BIN)/python -m examples.readme_pictures
 	$(BIN)/python -m examples.contact_sheet
@@ -68,6 +71,10 @@ clean:
 
 .venv/bench: .venv/demo
 	$(PIP) --editable '.[fast]' --group bench
+	touch $@
+
+.venv/mutation: .venv/dev
+	$(PIP) --group mutation
 	touch $@
 
 # One at a time: a peer that cannot be had here is missing in the tables, and the others are there.

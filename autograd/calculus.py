@@ -268,7 +268,7 @@ def vjp(f: Callable[..., Tree], *primals: Tree) -> tuple[Tree, Callable[[Tree], 
 def _push(order: Sequence[Value], tangent: dict[Value, Any]) -> None:
     """The tangent of each node from those of its parents; none where nothing varies."""
     for node in order:
-        if node.op is not None and node not in tangent:
+        if node.op is not None:
             parents = node.parents
             terms = [_chain(tangent[p], node.op, j, parents, node) for j, p in enumerate(parents) if p in tangent]
             if terms := [term for term in terms if term is not None]:

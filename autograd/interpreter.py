@@ -37,7 +37,7 @@ def backward(
     """Algorithm 6.2 on ``data``: the derivative of the sum of the roots by each of ``wrt``."""
     seeds = dict.fromkeys(roots, 1.0)
     found = algorithms.adjoints(nodes, data.__getitem__, seeds, wrt, _chain)
-    return [(x or 0.0) + 0.0 for x in found]  # the eager engine adds to 0.0, which leaves no -0.0
+    return [x or 0.0 for x in found]  # never -0.0: the eager engine adds to 0.0
 
 
 def _chain(g: float, op: Operation, j: int, operands: Sequence[float], z: float) -> float | None:

@@ -51,6 +51,7 @@ def test_gradient_leaves_grad_alone_and_takes_any_node() -> None:
     assert [type(slope) for slope in slopes[2:]] == [Constant, Constant]
     assert not x.has_grad
     assert gradient(y, []) == []
+    assert gradient(h * x, [h])[0] is x  # with no product by 1
 
 
 def test_infinite_slopes_without_an_error() -> None:
@@ -90,6 +91,7 @@ def test_zero_times_a_slope_that_is_always_infinite() -> None:
 @pytest.mark.parametrize("n", range(7))
 def test_derivatives_of_any_order(n: int) -> None:
     """Of sin, exp and a power, against the closed forms."""
+    assert derivative(sin)(0.7) == math.cos(0.7)
     assert derivative(sin, n)(0.7) == pytest.approx(math.sin(0.7 + n * math.pi / 2.0), rel=1e-12)
     assert derivative(lambda x: exp(2.0 * x), n)(0.3) == pytest.approx(2.0**n * math.exp(0.6), rel=1e-12)
     assert derivative(lambda x: x**5, n)(2.0) == pytest.approx(math.perm(5, n) * 2.0 ** (5 - n), rel=1e-12)
@@ -106,6 +108,7 @@ def test_gradients_keep_the_shape_of_arguments() -> None:
     assert grad(f, argnums=(2, 1))(*args) == ((1.0, 24.0), 3.0)
     assert grad(f, argnums=-1)(*args) == (1.0, 24.0)
     assert value_and_grad(f, 1)(*args) == (89.0, 3.0)
+    assert grad(lambda x: x * x, argnums=-1)(3.0) == 6.0
     assert grad(lambda x: 7.0)(1.0) == 0.0
 
 
@@ -166,6 +169,8 @@ def test_jacobian_and_hessian() -> None:
         assert row == pytest.approx([p[i] * ((i == j) - p[j]) for j in range(3)])
     assert jacobian(lambda x, y: {"no": x}["no"] * y, argnums=(0, 1))(2.0, 3.0) == (3.0, 2.0)
     assert jacobian(lambda x: [x, 1.0])(2.0) == [1.0, 0.0]
+    assert jacobian(lambda x, y: x * x * y)(3.0, 5.0) == 30.0
+    assert hessian(lambda x, y: x * x * y)(3.0, 5.0) == 10.0
 
 
 def test_products_agree_with_the_matrices() -> None:
@@ -198,6 +203,16 @@ def test_gradcheck_reports_each_input() -> None:
     assert all(line.endswith("  ok") for line in str(report).splitlines()[1:])
 
 
+def test_gradcheck_prints_columns_as_wide_as_what_stands_in_them() -> None:
+    """Names to the left, numbers to the right."""
+    report = gradcheck(lambda x, y: 0.0 * x + 0.0 * y, [Value(0.5, label="bandwidth"), -1234.5])
+    assert str(report).splitlines() == [
+        "input        value  analytic  numeric  rel. error",
+        "bandwidth      0.5         0        0     0.0e+00  ok",
+        "x2         -1234.5         0        0     0.0e+00  ok",
+    ]
+
+
 def test_gradcheck_finds_a_wrong_rule() -> None:
     """A row with a slope that is off by a factor is reported, and the report is false."""
     from autograd import Operation
@@ -208,6 +223,8 @@ def test_gradcheck_finds_a_wrong_rule() -> None:
     assert "WRONG" in repr(report)
     assert report.slopes[0].analytic == 3.0
     assert report.slopes[0].numeric == pytest.approx(6.0)
+    nearly = Operation("nearly", lambda x: x * x, (lambda x, z: 2.02 * x,))
+    assert [bool(gradcheck(nearly, [x])) for x in (1.0, 1e-4)] == [False, True]  # by 1 %, and by less than 1e-5
     nan = Operation("nowhere", lambda x: x, (lambda x, z: x * math.nan,))
     assert not gradcheck(nan, [1.0])
 
@@ -216,6 +233,8 @@ def test_gradcheck_warns_near_a_kink() -> None:
     """Where left and right differ, either slope may be meant."""
     assert gradcheck(relu, [0.0]).slopes[0].near_kink
     assert not gradcheck(relu, [0.1]).slopes[0].near_kink
+    assert not gradcheck(lambda x: x * x, [0.0]).slopes[0].near_kink  # small slopes differ, but by little
+    assert not gradcheck(lambda x: 1e4 * x * x, [1.0]).slopes[0].near_kink  # by more, but little of large ones
     assert "near a kink" in str(gradcheck(abs, [1e-8]))
     assert gradcheck(lambda x: where(x > 0.0, x, -x), [3.0])
 

@@ -139,6 +139,23 @@ def test_paths_add_up_to_the_derivative() -> None:
         next(graph.paths(Value(1.0), a))
 
 
+def test_paths_of_a_deep_graph_are_those_that_a_recursion_finds() -> None:
+    """In the order of the operands, each with its partials."""
+    x = Value(0.5)
+    u = x.sin()
+    v = u * x + u.exp()
+    y = v * u - v / x
+
+    def walked(node: Value) -> list[tuple[tuple[Value, ...], tuple[float, ...]]]:
+        if node is x:
+            return [((x,), ())]
+        steps = zip(node.parents, node.partials, strict=True)
+        return [((node, *nodes), (k, *ks)) for parent, k in steps for nodes, ks in walked(parent)]
+
+    assert [tuple(path) for path in Graph(y).paths(y, x)] == walked(y)
+    assert max(len(nodes) for nodes, _ in walked(y)) == 6
+
+
 def test_paths_are_counted_where_they_cannot_be_walked() -> None:
     """2**100 paths over 100 nodes; the first of them come at once."""
     x, y = doubling(100)
@@ -174,6 +191,10 @@ def test_naive_recursion_is_wrong_or_exponential() -> None:
     naive = Graph(y).naive_backward_visits()
     assert naive.visits[x] == 2**40
     assert naive.grads is None
+    wide = [Graph(fsum([x] * edges)).naive_backward_visits() for edges in (99_999, 100_000)]
+    assert wide[0].total == 100_000
+    assert wide[0].grads is not None  # the last that is walked
+    assert wide[1].grads is None
 
 
 def test_where_nan_and_infinity_enter() -> None:
@@ -214,6 +235,8 @@ def test_names_are_labels_numbers_or_places() -> None:
     y = x * 3.0 + 1.0
     graph = Graph(y)
     assert [graph.name(node) for node in graph] == ["x", "3", "v3", "1", "v5"]
+    unnamed = Graph(Value(2.0) * Constant(3.0).exp())
+    assert [unnamed.name(node) for node in unnamed] == ["v1", "3", "v3", "v4"]
     with pytest.raises(ValueError, match="is not a node of"):
         graph.name(Value(1.0))
 
@@ -248,3 +271,5 @@ def test_plain_recursion_hands_on_nothing_where_nothing_arrives() -> None:
     naive = Graph(s.sqrt() * s).naive_backward_visits()
     assert naive.grads is not None
     assert naive.grads[s] == 0.0
+    contributions = [step.contribution for step in Graph(s.sqrt() * s).steps() if isinstance(step, BackwardStep)]
+    assert contributions == [0.0, 0.0, 0.0]

@@ -295,11 +295,12 @@ def test_slopes_are_infinite_as_ieee_754_says() -> None:
     """Poles of powers, logarithms and quotients, with their signs."""
     xlogx = Operation("xlogx", lambda x: x * math.log(x) if x else 0.0, (lambda x, z: ops.log(x) + 1.0,))
     assert xlogx(Value(0.0)).partials == (-math.inf,)
-    assert (Value(-0.0) ** 0.5).partials[0] == math.inf
+    assert (Value(-0.0) ** 0.5).partials == (math.inf, 0.0)
     assert Ieee(-0.0) ** -1.0 == -math.inf
     assert Ieee(-0.0) ** -2.0 == Ieee(0.0) ** -0.5 == math.inf
     assert Ieee(-1e200) ** 3.0 == -math.inf
     assert math.isnan(Ieee(-2.0) ** 0.5)
+    assert math.isnan(Ieee(-0.5) ** 0.5)
     assert (Ieee(1.0) / -0.0, 1.0 / Ieee(0.0)) == (-math.inf, math.inf)
     del table["xlogx"]
 
@@ -349,6 +350,36 @@ def test_a_rule_that_is_not_written_in_rows_says_so() -> None:
         del table["floats"], table["floats_too"]
 
 
+@pytest.mark.parametrize(
+    ("count", "note"),
+    [
+        (2, "in fsum([u, v]), u = inf, v = -inf"),
+        (3, "in fsum([u, v, w]), u = inf, v = -inf, w = 0.0"),
+        (4, "in fsum([u1, u2, u3, u4]), u1 = inf, u2 = -inf, u3 = 0.0, u4 = 0.0"),
+        (
+            8,
+            "in fsum([u1, u2, u3, u4, u5, u6, u7, u8]), u1 = inf, u2 = -inf"
+            + "".join(f", u{j} = 0.0" for j in range(3, 9)),
+        ),
+        (9, "in fsum of 9 values, u1 = inf, u2 = -inf" + "".join(f", u{j} = 0.0" for j in range(3, 8)) + ", …"),
+    ],
+)
+def test_an_error_of_columns_shows_them_while_they_are_short(count: int, note: str) -> None:
+    """All of eight numbers, the first seven of more."""
+    with pytest.raises(ValueError, match="-inf") as caught:
+        ops.fsum([math.inf, -math.inf, *[0.0] * (count - 2)])
+    assert caught.value.__notes__ == [note]
+
+
+def test_a_slope_that_sums_infinities_is_a_number_too() -> None:
+    """A rule may use rows of columns where it has no value."""
+    odd = Operation("odd", lambda x: 0.0, (lambda x, z: ops.fsum([1.0 / x, -2.0 / x, x]),))
+    x = Value(0.0)
+    assert math.isnan(odd(x).partials[0])
+    assert math.isnan(gradient(odd(x), [x])[0].data)
+    del table["odd"]
+
+
 def test_a_new_operator_is_written_with_brackets() -> None:
     """Text that is not a call binds loosest, unless a level is given; it has a place for each operand."""
     plus = Operation("oplus", lambda x, y: x + y, (lambda x, y, z: 1.0, lambda x, y, z: 1.0), "%s (+) %s")
@@ -358,6 +389,12 @@ def test_a_new_operator_is_written_with_brackets() -> None:
     with pytest.raises(ValueError, match="the text of bad needs 1 times %s, one per operand, not 'oops'"):
         Operation("bad", math.sin, (lambda x, z: x,), "oops")
     del table["oplus"]
+
+
+def test_operands_that_are_left_out_have_their_defaults() -> None:
+    """As in PyTorch, the slope of leaky_relu on the left is 0.01."""
+    assert ops.leaky_relu(-2.0) == -0.02
+    assert ops.leaky_relu(Value(-2.0)).partials == (0.01, 0.0)
 
 
 def test_prod_is_a_fold_of_mul() -> None:

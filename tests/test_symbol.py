@@ -8,7 +8,8 @@ import pytest
 
 from autograd import Symbol, exp, fsum, logsumexp, mul, prod, relu, sqrt, sumprod, tanh
 from autograd import operations as ops
-from autograd.symbol import latex_name, latex_number, rules
+from autograd.operations import PRODUCT, SUM
+from autograd.symbol import fill, latex_name, latex_number, rules
 
 x, y = Symbol("x"), Symbol("y")
 
@@ -37,12 +38,16 @@ x, y = Symbol("x"), Symbol("y")
         ((-x) ** 2, "(-x) ** 2.0", r"\left(-x\right)^{2}"),
         (-(x**2), "-x ** 2.0", "-x^{2}"),
         (-(x + y), "-(x + y)", r"-\left(x + y\right)"),
+        (ops.neg(-x), "-(-x)", r"-\left(-x\right)"),
+        (-(x * y), "-x * y", r"-x \cdot y"),
         (x - -y, "x - (-y)", r"x - \left(-y\right)"),
         (x * -3, "x * (-3.0)", r"x \cdot \left(-3\right)"),
         (-3 * x, "-3.0 * x", r"-3 \cdot x"),
         (abs(x - y), "abs(x - y)", r"\operatorname{abs}\left(x - y\right)"),
         (exp(x) ** 2, "exp(x) ** 2.0", r"\left(e^{x}\right)^{2}"),
         (1.5e-7 * x, "1.5e-07 * x", r"1.5 \cdot 10^{-7} \cdot x"),
+        (1.5e-7**x, "1.5e-07 ** x", r"\left(1.5 \cdot 10^{-7}\right)^{x}"),
+        (2.0**x, "2.0 ** x", "2^{x}"),
         (x**1.5e7, "x ** 15000000.0", "x^{15000000}"),
         (sqrt(x) * tanh(y), "sqrt(x) * tanh(y)", r"\sqrt{x} \cdot \tanh\left(y\right)"),
         (fsum([x, y, -1.0]), "fsum([x, y, -1.0])", r"x + y + \left(-1\right)"),
@@ -100,6 +105,23 @@ def test_a_symbol_is_not_a_number() -> None:
     wrong: Any = "1"
     with pytest.raises(TypeError, match="a formula needs a real number, not str '1'"):
         x + wrong
+
+
+@pytest.mark.parametrize(
+    ("template", "filled"),
+    [("{%s}", "{x + y}"), ("{%s z}", "{(x + y) z}"), ("{z %s}", "{z (x + y)}"), ("%s z", "(x + y) z")],
+)
+def test_only_what_fills_its_braces_needs_no_brackets(template: str, filled: str) -> None:
+    """Braces group in LaTeX, but what stands beside an operand in them may bind it more tightly."""
+    assert fill(template, [("x + y", SUM)], PRODUCT, "(%s)") == filled
+
+
+def test_a_guard_is_dropped_where_the_number_is_known_not_to_be_zero() -> None:
+    """Other operations are written out, whatever number they are at."""
+    for data, nonzero in ((-2.0, "1.0"), (0.0, "nonzero(u)"), (None, "nonzero(u)")):
+        u = Symbol("u")
+        u.data = data
+        assert (ops.nonzero(u).text, ops.sin(u).text) == (nonzero, "sin(u)")
 
 
 def test_rules_are_formulas() -> None:

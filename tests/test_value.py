@@ -11,6 +11,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -20,6 +21,7 @@ from autograd import (
     Constant,
     Graph,
     Value,
+    context,
     fsum,
     gradient,
     label_from,
@@ -72,6 +74,15 @@ def test_backward_twice_doubles_every_node() -> None:
     assert [node.grad for node in Graph(d)] == [2.0 * g for g in once]
 
 
+def test_a_second_pass_adds_nothing_where_nothing_arrives() -> None:
+    """An adjoint of 0 is added like any other."""
+    x, w = Value(2.0), Value(3.0)
+    y = x * 0.0 + w
+    for passes in (1.0, 2.0):
+        y.backward()
+        assert (x.grad, w.grad) == (0.0, passes)
+
+
 def test_parents_keep_order_and_multiplicity() -> None:
     """A + a has two parents, and two edges."""
     a = Value(1.0)
@@ -105,6 +116,7 @@ def test_reflected_operators_keep_the_order(op: Any, number: float) -> None:
     assert (left.data, right.data) == (op(float(number), 2.5), op(2.5, float(number)))
     assert [type(p) for p in left.parents] == [Constant, Value]
     assert [type(p) for p in right.parents] == [Value, Constant]
+    assert left.partials[0] == right.partials[1] == 0.0
 
 
 def test_in_place_operators_bind_the_name_anew() -> None:
@@ -224,7 +236,8 @@ def test_operations_on_constants_are_constants() -> None:
     c = x.detach()
     y = (c * c) * x
     y.backward()
-    assert (type(c), c.label, type(c * c)) == (Constant, "x", Constant)
+    assert (type(c), c.label) == (Constant, "x")
+    assert {type(z) for z in (c * c, c * 2.0, 2.0 * c, -c, c.tanh(), c**2, fsum([c, 1.0]))} == {Constant}
     assert x.grad == 4.0
     with pytest.raises(RuntimeError, match="nothing to differentiate: Constant"):
         (c * 2.0).backward()
@@ -246,6 +259,19 @@ def test_no_grad_records_nothing() -> None:
     with pytest.raises(ValueError, match=r"math domain error|positive"), no_grad():
         log(x - 3.0)
     assert len((x * x).parents) == 2
+
+
+def test_no_operation_asks_for_blocks_when_none_is_open() -> None:
+    """As many are closed as are opened, also by errors."""
+
+    def open_blocks() -> tuple[int, int, int]:
+        return len(context.no_grad_blocks), len(context.scope_blocks), len(context.comparison_blocks)
+
+    assert open_blocks() == (0, 0, 0)
+    with suppress(ZeroDivisionError), no_grad(), name_scope("a"), context.comparisons(), context.nodes_made():
+        assert open_blocks() == (2, 1, 1)
+        Value(1.0) / 0.0
+    assert open_blocks() == (0, 0, 0)
 
 
 def test_blocks_of_one_thread_do_not_reach_another() -> None:
@@ -286,7 +312,9 @@ def test_name_scopes_tag_the_nodes_made_inside() -> None:
         w = Value(2.0)
         with name_scope("unit"):
             y = w * x
+            z = y * 2.0
     assert [node.scope for node in (x, w, y, y + x)] == ["", "hidden", "hidden.unit", ""]
+    assert [node.scope for node in z.parents] == ["hidden.unit", "hidden.unit"]
 
 
 def test_label_from_names_what_has_no_name() -> None:
@@ -346,6 +374,9 @@ def test_domain_errors_are_pythons_and_say_where() -> None:
     with pytest.raises(ValueError, match="-inf") as total:
         fsum([math.inf, Value(-math.inf), *[1.0] * 20])
     assert notes(total.value).startswith("in fsum of 22 values, u1 = inf, u2 = -inf, u3 = 1.0")
+    with pytest.raises(OverflowError) as large:
+        fsum([Value(1e308, label="x"), Value(1e308)])
+    assert notes(large.value) == 'in fsum([u, v]), u = 1e+308 ("x"), v = 1e+308'
 
 
 def test_a_failed_operation_leaves_no_node_behind() -> None:
