@@ -12,8 +12,10 @@ demo: .venv/demo  ## train on real flowers, draw, explain
 test: .venv/dev  ## the tests, and the examples of README and docstrings
 	$(BIN)/python -m pytest --numprocesses=auto
 
-test-all: .venv/dev  ## the wheel on every Python that is found, each extra alone, odd conditions, type checkers
-	PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -) $(BIN)/tox run
+ENVIRONMENTS ?= ALL
+test-all: .venv/dev  ## the wheel: on every Python found, each extra alone, under odd conditions, its types
+	PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -) \
+	  $(BIN)/tox run -e $(ENVIRONMENTS) -- $(TESTS)
 
 conformance: .venv/dev  ## every row against 50 digits, PyTorch and JAX: writes tests/conformance.md
 	$(BIN)/python -m tests.conformance

@@ -21,7 +21,7 @@ NEEDS = {
     "dask": "distribution",
     "llvmlite": "llvm project",
     "matplotlib": "plots project",
-    "numpy": "compiled_fit distribution jit program_batch program_structure source vector_math",
+    "numpy": "compiled_fit distribution fuzzing jit program_batch program_structure source vector_math",
 }
 missing = " ".join(files for package, files in NEEDS.items() if find_spec(package) is None).split()
 left_out = sorted({f"test_{name}.py" for name in missing})
