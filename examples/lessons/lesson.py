@@ -1,0 +1,47 @@
+"""What every lesson needs: to show something, in a notebook or in a terminal."""
+
+from pathlib import Path
+
+from autograd import Value
+from viz import worksheet
+
+#: Where the lessons put their pictures.
+OUT = Path(__file__).resolve().parents[2] / "out" / "lessons"
+
+
+def show(thing: object, name: str = "") -> None:
+    """Show a picture, a derivation or a table: as it is in a notebook, as text in a terminal.
+
+    Args:
+        thing: what is shown.
+        name: if given, a picture is also written, to ``out/lessons/<name>.svg``.
+    """
+    if name:
+        OUT.mkdir(parents=True, exist_ok=True)
+        path = thing.save(OUT / f"{name}.svg")  # type: ignore[attr-defined]
+    if in_notebook():
+        from IPython.display import display
+
+        display(thing)
+    else:
+        print(path if name else thing, end="\n\n")
+
+
+def sheet(value: Value, name: str, *, seed: int) -> None:
+    """Write a worksheet and its key to ``out/lessons/``, and show the sheet."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    paper, key = worksheet(value, OUT / f"{name}.svg", seed=seed)
+    if in_notebook():
+        from IPython.display import SVG, Markdown, display
+
+        display(SVG(filename=paper), Markdown(f"[The key]({key.name})"))
+    else:
+        print(f"{paper}\n{key}")
+
+
+def in_notebook() -> bool:
+    """Whether there is a front end that shows more than text."""
+    try:
+        return get_ipython().has_trait("kernel")  # type: ignore[name-defined, no-any-return]
+    except NameError:
+        return False
