@@ -30,7 +30,7 @@ z.backward()
 
 by_hand = 2.0 * sin(0.5) * cos(0.5)
 assert isclose(x.grad, by_hand)
-x.grad, by_hand
+print(x.grad, by_hand)
 
 # %% [markdown]
 # The second way needs no mathematics: move x by a little, and see how far z moves.
@@ -39,7 +39,7 @@ x.grad, by_hand
 h = 1e-6
 moved = (sin(0.5 + h) ** 2 - sin(0.5 - h) ** 2) / (2.0 * h)
 assert isclose(x.grad, moved, rel_tol=1e-8)
-moved
+print(moved)
 
 # %% [markdown]
 # The third way is the graph. Each pill ×k is the derivative of one step, and the gradient flows from
