@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all conformance coverage fuzz lint bench load mutation pictures clean
+.PHONY: demo test test-all conformance coverage fuzz lint bench load mutation pictures lessons docs clean
 
 demo: .venv/demo  ## train on real flowers, draw, explain
 	$(BIN)/python examples/iris.py
@@ -49,6 +49,12 @@ pictures: .venv/dev  ## those of the README, and every view there is in out/pict
 	$(BIN)/python -m examples.readme_pictures
 	$(BIN)/python -m examples.contact_sheet
 
+lessons: .venv/lessons  ## run every lesson, and make the course of them: out/lessons/index.html
+	$(BIN)/python -m examples.build_lessons
+
+docs: .venv/docs  ## the reference, from the docstrings: out/docs/index.html
+	$(BIN)/python -m examples.build_docs
+
 clean:
 	rm -rf .venv .tox out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -69,6 +75,10 @@ clean:
 
 .venv/fuzz: .venv/dev
 	$(PIP) --group fuzz
+	touch $@
+
+.venv/lessons .venv/docs: .venv/%: .venv/demo
+	$(PIP) --group $*
 	touch $@
 
 .venv/bench: .venv/demo

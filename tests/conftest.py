@@ -19,9 +19,11 @@ os.environ |= {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf
 #: Whole files of tests, by what they cannot do without.
 NEEDS = {
     "dask": "distribution",
+    "jupytext": "lessons",
     "llvmlite": "llvm project",
     "matplotlib": "plots project",
     "numpy": "compiled_fit distribution fuzzing jit program_batch program_structure source vector_math",
+    "pdoc": "docs",
 }
 missing = " ".join(files for package, files in NEEDS.items() if find_spec(package) is None).split()
 left_out = sorted({f"test_{name}.py" for name in missing})

@@ -9,14 +9,11 @@ import math
 import os
 import random
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -27,14 +24,13 @@ from autograd import operations as ops
 from autograd.graph import ForwardStep
 from autograd.operations import BUILT_IN, table
 from nn import MLP
+from tests.browser import chromium, logged, needs_browser
 from viz import Page, page
 from viz.flow import gradient_flow
 from viz.text import number, short
 
 ROOT = Path(__file__).parent.parent
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 AXE = Path(os.environ.get("AXE_CORE", ROOT / ".venv" / "node_modules" / "axe-core" / "axe.min.js"))
-needs_browser = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="chromium and chromedriver are not installed")
 
 cube = Operation("page_cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
 gate = Operation("gate", lambda x, y: x * ops.sigmoid(y) - 2, (lambda x, y, z: ops.sigmoid(y), lambda x, y, z: x * y))
@@ -48,17 +44,7 @@ Open = Callable[..., WebDriver]
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebDriver]:
     """One session for all tests: starting it takes longer than they do."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(CHROMIUM)
-    folder = tmp_path_factory.mktemp("chromium")
-    for argument in (
-        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage"),
-        *(f"--user-data-dir={folder}", "--window-size=1400,1000"),
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = WebDriver(options=options, service=Service(str(DRIVER)))
+    driver = chromium(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
 
@@ -75,12 +61,6 @@ def shown(browser: WebDriver, tmp_path: Path) -> Iterator[Open]:
     logged(browser, "browser")
     yield opened
     assert [entry["message"] for entry in logged(browser, "browser")] == []
-
-
-def logged(browser: WebDriver, kind: str) -> list[dict[str, Any]]:
-    """What the browser has logged since it was last asked."""
-    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
-    return entries
 
 
 def neuron() -> tuple[Value, list[Value]]:

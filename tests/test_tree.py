@@ -419,7 +419,7 @@ def test_a_prompt_shows_the_tree_itself() -> None:
     assert repr(text) == str(text) == text
     assert isinstance(text, Text)
     assert type(str(text)) is str
-    assert pretty(text) == text  # type: ignore[no-untyped-call]
+    assert pretty(text) == text
 
 
 @pytest.mark.parametrize("value", [[Value(1.0)], 1.0, None, "x"])

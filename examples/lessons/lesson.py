@@ -5,8 +5,8 @@ from pathlib import Path
 from autograd import Value
 from viz import worksheet
 
-#: Where the lessons put their pictures.
-OUT = Path(__file__).resolve().parents[2] / "out" / "lessons"
+#: Where lessons put their pictures: below the folder in which they are run.
+OUT = Path("out", "lessons")
 
 
 def show(thing: object, name: str = "") -> None:
