@@ -152,6 +152,11 @@ class Graph:
 
         Raises:
             ValueError: if the node is not part of the graph.
+
+        >>> x = Value(3.0, label="x")
+        >>> y = 2.0 * x
+        >>> [Graph(y).name(node) for node in Graph(y)]
+        ['2', 'x', 'v3']
         """
         if node not in self._places:
             raise ValueError(f"{node!r} is not a node of {self!r}")
@@ -170,6 +175,12 @@ class Graph:
         Raises:
             ValueError: if a key is not a leaf of this graph, or an operation leaves its domain.
                 Then nothing has changed, the leaves included.
+
+        >>> x = Value(3.0)
+        >>> y = x * x
+        >>> Graph(y).forward({x: 5.0})
+        >>> y.data, y.partials
+        (25.0, (5.0, 5.0))
         """
         values = values or {}
         for leaf, x in values.items():
@@ -183,6 +194,10 @@ class Graph:
 
         Args:
             gradient: the seed, ∂root/∂root.
+
+        >>> x = Value(3.0)
+        >>> Graph(x * x, 10.0 * x).backward(); x.grad
+        16.0
         """
         algorithms.backward(self.nodes, {root: root._seed(gradient) for root in self.roots})
 
@@ -213,7 +228,13 @@ class Graph:
         return Program(self.roots, self.nodes, inputs, wrt, backend=backend)
 
     def zero_grad(self) -> None:
-        """Forget the ``grad`` of every node."""
+        """Forget the ``grad`` of every node.
+
+        >>> x = Value(3.0)
+        >>> graph = Graph(x * x)
+        >>> graph.backward(); graph.zero_grad(); x.grad
+        0.0
+        """
         algorithms.zero_grad(self.nodes)
 
     def steps(self) -> Iterator[ForwardStep | BackwardStep]:
@@ -265,6 +286,11 @@ class Graph:
         """Every path from ``output`` down to ``node``, with its partials; their products add up to the derivative.
 
         There may be exponentially many: ask ``path_count`` first.
+
+        >>> x = Value(3.0)
+        >>> y = x * x + 2.0 * x
+        >>> [path.partials for path in Graph(y).paths(y, x)]
+        [(1.0, 3.0), (1.0, 3.0), (1.0, 2.0)]
         """
         self.name(output), self.name(node)
         leads_to = algorithms.leading_to(self.nodes, [node])

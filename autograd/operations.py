@@ -161,18 +161,30 @@ class Operation:
         return self.evaluate([real(x, self.name) for x in operands])
 
     def flat(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """The operands one after the other: an n-ary row's columns joined end to end."""
+        """The operands one after the other: an n-ary row's columns joined end to end.
+
+        >>> sumprod.flat([[1.0, 2.0], [3.0, 4.0]])
+        [1.0, 2.0, 3.0, 4.0]
+        """
         return [x for column in operands for x in column] if self.nary else operands
 
     def columns(self, operands: Sequence[Any]) -> Sequence[Any]:
-        """The reverse of :meth:`flat`: what ``forward`` takes."""
+        """The reverse of :meth:`flat`: what ``forward`` takes.
+
+        >>> sumprod.columns([1.0, 2.0, 3.0, 4.0])
+        [[1.0, 2.0], [3.0, 4.0]]
+        """
         if not self.nary:
             return operands
         n = len(operands) // len(self.partials)
         return [operands[i * n : (i + 1) * n] for i in range(len(self.partials))]
 
     def evaluate(self, operands: Sequence[Any]) -> float:
-        """``forward`` on floats; an error of arithmetic gets a note that says where it arose."""
+        """``forward`` on floats; an error of arithmetic gets a note that says where it arose.
+
+        >>> atan2.evaluate([0.0, 1.0])
+        0.0
+        """
         try:
             return float(self.forward(*operands))
         except (ArithmeticError, ValueError) as error:
@@ -180,7 +192,11 @@ class Operation:
             raise
 
     def slope(self, j: int, operands: Sequence[Any], z: Any) -> Any:
-        """∂z/∂(j-th of the flat operands), in the kind of number that the operands are."""
+        """∂z/∂(j-th of the flat operands), in the kind of number that the operands are.
+
+        >>> mul.slope(0, [2.0, 3.0], 6.0)
+        3.0
+        """
         rows = len(operands) // len(self.partials) if self.nary else 1
         column, row = divmod(j, rows)
         try:
@@ -190,7 +206,11 @@ class Operation:
             raise
 
     def slopes(self, operands: Sequence[float], z: float, wanted: Sequence[bool] | None = None) -> list[float]:
-        """The slopes towards the flat operands as floats, ``inf`` where that is what they are; 0 where not wanted."""
+        """The slopes towards the flat operands as floats, ``inf`` where that is what they are; 0 where not wanted.
+
+        >>> mul.slopes([2.0, 3.0], 6.0), sqrt.slopes([0.0], 0.0)
+        ([3.0, 2.0], [inf])
+        """
         try:
             if self.nary:
                 slopes = self.column_slopes(self.columns(operands), z)
@@ -202,7 +222,11 @@ class Operation:
         return [self.float_slope(j, operands, z) if not wanted or wanted[j] else 0.0 for j in range(len(operands))]
 
     def column_slopes(self, columns: Sequence[Sequence[float]], z: float) -> list[float]:
-        """The slopes towards all operands of an n-ary row, read column by column."""
+        """The slopes towards all operands of an n-ary row, read column by column.
+
+        >>> sumprod.column_slopes([[1.0, 2.0], [3.0, 4.0]], 11.0)
+        [3.0, 4.0, 1.0, 2.0]
+        """
         slopes: list[float] = []
         for read in self.readings():
             if isinstance(read, int):
@@ -214,18 +238,30 @@ class Operation:
         return slopes
 
     def float_slope(self, j: int, operands: Sequence[float], z: float) -> float:
-        """The slope towards the j-th of the flat operands as a float, ``inf`` where that is what it is."""
+        """The slope towards the j-th of the flat operands as a float, ``inf`` where that is what it is.
+
+        >>> sqrt.float_slope(0, [4.0], 2.0), sqrt.float_slope(0, [0.0], 0.0)
+        (0.25, inf)
+        """
         try:
             return float(self.slope(j, operands, z))
         except (ArithmeticError, ValueError):
             return float(self.slope(j, [Ieee(x) for x in operands], Ieee(z)))
 
     def readings(self) -> tuple[float | int | Rule, ...]:
-        """How each rule is read fastest: a constant (float), a bare operand (its number), or by a call."""
+        """How each rule is read fastest: a constant (float), a bare operand (its number), or by a call.
+
+        >>> add.readings(), mul.readings()
+        ((1.0, 1.0), (1, 0))
+        """
         return _readings(self)
 
     def describe(self, operands: Sequence[Any], labels: Sequence[str] = ()) -> str:
-        """Where an error arose, such as ``in log(u), u = -1.0 ("margin")``."""
+        """Where an error arose, such as ``in log(u), u = -1.0 ("margin")``.
+
+        >>> log.describe([-1.0], ["margin"])
+        'in log(u), u = -1.0 ("margin")'
+        """
         values = self.flat(operands)
         names = ["u", "v", "w"][: len(values)] if len(values) <= 3 else [f"u{j}" for j in range(1, len(values) + 1)]
         columns = self.columns(names)

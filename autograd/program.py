@@ -50,6 +50,13 @@ class Program:
         leaves: the variables that are not inputs, those of ``wrt`` first and in its order.
         parameters: their numbers, a float64 array that may be changed in place or replaced.
         backend: "llvm" or "source".
+
+    >>> from autograd import Graph
+    >>> x, w = Value(2.0), Value(3.0)
+    >>> program = Graph(w * x).compile(inputs=[x], wrt=[w], backend="source")
+    >>> value, [slope] = program(5.0)
+    >>> value, float(slope)
+    (15.0, 5.0)
     """
 
     parameters: Any
@@ -119,11 +126,27 @@ class Program:
         return Task(self.roots, self.nodes, self.inputs, self.leaves, self.wrt, self._constants, self._seeded)
 
     def load(self) -> None:
-        """Copy the numbers of ``leaves`` into ``parameters``."""
+        """Copy the numbers of ``leaves`` into ``parameters``.
+
+        >>> from autograd import Graph
+        >>> w = Value(3.0)
+        >>> program = Graph(w * w).compile(backend="source")
+        >>> w.data = 4.0
+        >>> program.load(); program()[0]
+        16.0
+        """
         self.parameters = _float64([x.data for x in self.leaves])
 
     def store(self) -> None:
-        """Copy ``parameters`` back into the ``data`` of ``leaves``."""
+        """Copy ``parameters`` back into the ``data`` of ``leaves``.
+
+        >>> from autograd import Graph
+        >>> w = Value(3.0)
+        >>> program = Graph(w * w).compile(backend="source")
+        >>> program.parameters[0] = 4.0
+        >>> program.store(); w.data
+        4.0
+        """
         assign(self.leaves, "_data", self._task().checked(self.parameters).tolist())
 
     def __call__(self, *inputs: float) -> Any:

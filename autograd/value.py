@@ -306,11 +306,23 @@ class Value:
         return real(gradient, "backward")
 
     def zero_grad(self) -> None:
-        """Forget the ``grad`` of this node and of everything below it."""
+        """Forget the ``grad`` of this node and of everything below it.
+
+        >>> x = Value(3.0)
+        >>> y = x * x
+        >>> y.backward(); y.zero_grad(); x.grad
+        0.0
+        """
         zero_grad(topological_order(self))
 
     def detach(self) -> Constant:
-        """The number as a constant, cut off from the graph."""
+        """The number as a constant, cut off from the graph.
+
+        >>> x = Value(3.0)
+        >>> y = x * x.detach()
+        >>> y.backward(); x.grad
+        3.0
+        """
         return Constant(self.data, label=self.label)
 
     def _evaluate(self) -> None:
@@ -438,7 +450,14 @@ class Value:
 
 
 class Constant(Value):
-    """A number that is part of a graph and never given a gradient: a plain number, or a detached Value."""
+    """A number that is part of a graph and never given a gradient: a plain number, or a detached Value.
+
+    >>> y = 2.0 * Value(3.0)
+    >>> y.parents
+    (Constant(data=2.0), Value(data=3.0))
+    >>> y.backward(); y.parents[0].grad
+    0.0
+    """
 
     __slots__ = ()
 

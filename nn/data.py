@@ -282,7 +282,12 @@ class Standardizer:
         return self._moved(data, lambda v, m, s: (v - m) / s)
 
     def inverse(self, data: Sequence[tuple[Sequence[float], T]]) -> list[Example[T]]:
-        """The examples with the inputs that they had before."""
+        """The examples with the inputs that they had before.
+
+        >>> standardize = Standardizer([([1.0], 0), ([3.0], 1)])
+        >>> standardize([([4.0], 1)]), standardize.inverse([([2.0], 1)])
+        ([([2.0], 1)], [([4.0], 1)])
+        """
         return self._moved(data, lambda z, m, s: z * s + m)
 
     def _moved(

@@ -41,27 +41,47 @@ zeros = constant(0.0)
 
 
 def fan_in(rng: random.Random, nin: int, nout: int) -> float:
-    """U(±1/√nin), PyTorch's default for a linear layer."""
+    """U(±1/√nin), PyTorch's default for a linear layer.
+
+    >>> abs(fan_in(random.Random(0), 4, 3)) <= 0.5
+    True
+    """
     return rng.uniform(-1.0, 1.0) / math.sqrt(nin)
 
 
 def xavier_uniform(rng: random.Random, nin: int, nout: int) -> float:
-    """U(±√(6/(nin + nout))): keeps the variance of signals and gradients (Glorot & Bengio 2010, eq. 16)."""
+    """U(±√(6/(nin + nout))): keeps the variance of signals and gradients (Glorot & Bengio 2010, eq. 16).
+
+    >>> abs(xavier_uniform(random.Random(0), 4, 2)) <= 1.0
+    True
+    """
     return rng.uniform(-1.0, 1.0) * math.sqrt(6.0 / (nin + nout))
 
 
 def xavier_normal(rng: random.Random, nin: int, nout: int) -> float:
-    """N(0, 2/(nin + nout)) (Glorot & Bengio 2010, eq. 12)."""
+    """N(0, 2/(nin + nout)) (Glorot & Bengio 2010, eq. 12).
+
+    >>> xavier_normal(random.Random(0), 1, 1) == random.Random(0).gauss(0.0, 1.0)
+    True
+    """
     return rng.gauss(0.0, 1.0) * math.sqrt(2.0 / (nin + nout))
 
 
 def kaiming_uniform(rng: random.Random, nin: int, nout: int) -> float:
-    """U(±√(6/nin)): the variance of the signals through ReLUs stays (He et al. 2015, eq. 10)."""
+    """U(±√(6/nin)): the variance of the signals through ReLUs stays (He et al. 2015, eq. 10).
+
+    >>> abs(kaiming_uniform(random.Random(0), 6, 3)) <= 1.0
+    True
+    """
     return rng.uniform(-1.0, 1.0) * math.sqrt(6.0 / nin)
 
 
 def kaiming_normal(rng: random.Random, nin: int, nout: int) -> float:
-    """N(0, 2/nin) (He et al. 2015, eq. 10)."""
+    """N(0, 2/nin) (He et al. 2015, eq. 10).
+
+    >>> kaiming_normal(random.Random(0), 2, 9) == random.Random(0).gauss(0.0, 1.0)
+    True
+    """
     return rng.gauss(0.0, 1.0) * math.sqrt(2.0 / nin)
 
 

@@ -153,7 +153,13 @@ class Neuron(Module):
         return h
 
     def preactivation(self, x: Sequence[Value | float]) -> Value:
-        """a = w · x + b."""
+        """a = w · x + b.
+
+        >>> neuron = Neuron(2, "relu")
+        >>> neuron.load_state_dict({"w[0]": 3.0, "w[1]": 4.0, "b": -20.0})
+        >>> neuron.preactivation([1.0, 2.0]).data, neuron([1.0, 2.0]).data
+        (-9.0, 0.0)
+        """
         try:
             given = len(x)
         except TypeError:

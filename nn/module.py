@@ -26,27 +26,71 @@ class Module:
     """
 
     def named_parameters(self) -> Iterator[tuple[str, Value]]:
-        """Every parameter once, with its path, in the order of the attributes."""
+        """Every parameter once, with its path, in the order of the attributes.
+
+        >>> class Line(Module):
+        ...     def __init__(self):
+        ...         self.w, self.b = Value(2.0), Value(1.0)
+        >>> [name for name, _ in Line().named_parameters()]
+        ['w', 'b']
+        """
         return ((name, held) for name, held in _held("", self, set()) if isinstance(held, Value))
 
     def modules(self) -> list[Module]:
-        """This module, and those it is made of."""
+        """This module, and those it is made of.
+
+        >>> class Pair(Module):
+        ...     def __init__(self):
+        ...         self.left, self.right = Module(), Module()
+        >>> len(Pair().modules())
+        3
+        """
         return [held for _, held in _held("", self, set()) if isinstance(held, Module)]
 
     def parameters(self) -> list[Value]:
-        """Every parameter once."""
+        """Every parameter once.
+
+        >>> class Line(Module):
+        ...     def __init__(self):
+        ...         self.w, self.b = Value(2.0), Value(1.0)
+        >>> Line().parameters()
+        [Value(data=2.0), Value(data=1.0)]
+        """
         return [parameter for _, parameter in self.named_parameters()]
 
     def weights(self) -> list[Value]:
-        """The parameters that are not biases, that is, not called b: what a penalty is usually on."""
+        """The parameters that are not biases, that is, not called b: what a penalty is usually on.
+
+        >>> class Line(Module):
+        ...     def __init__(self):
+        ...         self.w, self.b = Value(2.0), Value(1.0)
+        >>> Line().weights()
+        [Value(data=2.0)]
+        """
         return [parameter for name, parameter in self.named_parameters() if name.rpartition(".")[2] != "b"]
 
     def zero_grad(self) -> None:
-        """Forget the ``grad`` of every parameter."""
+        """Forget the ``grad`` of every parameter.
+
+        >>> class Line(Module):
+        ...     def __init__(self):
+        ...         self.w, self.b = Value(2.0), Value(1.0)
+        >>> model = Line()
+        >>> (model.w * model.b).backward()
+        >>> model.zero_grad(); model.w.grad
+        0.0
+        """
         zero_grad(self.parameters())
 
     def state_dict(self) -> dict[str, float]:
-        """The numbers of the parameters, by name."""
+        """The numbers of the parameters, by name.
+
+        >>> class Line(Module):
+        ...     def __init__(self):
+        ...         self.w, self.b = Value(2.0), Value(1.0)
+        >>> Line().state_dict()
+        {'w': 2.0, 'b': 1.0}
+        """
         return {name: parameter.data for name, parameter in self.named_parameters()}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:

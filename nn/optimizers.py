@@ -30,6 +30,9 @@ class Optimizer(ABC):
         params: the parameters.
         lr: the learning rate η, which a schedule may change.
         weight_decay: λ.
+
+    >>> issubclass(SGD, Optimizer), issubclass(Adam, Optimizer)
+    (True, True)
     """
 
     #: What in the state is never below zero.
@@ -61,6 +64,12 @@ class Optimizer(ABC):
         Raises:
             OverflowError: if a parameter, or what the next step goes on from, would be infinite or nan. Then
                 nothing has moved.
+
+        >>> w = Value(3.0)
+        >>> optimizer = SGD([w], lr=0.1, momentum=0.9)
+        >>> (w * w).backward()
+        >>> optimizer.step(); round(w.data, 6)
+        2.4
         """
         numbers, rates = [(p.data, p.grad) for p in self.params], self._rates()
         rows = [self._rule(rates, *pg, *kept) for pg, kept in zip(numbers, self._kept(), strict=True)]
@@ -92,11 +101,25 @@ class Optimizer(ABC):
         return {name: next(held) if isinstance(x, list) else x + steps for name, x in self._state.items()}
 
     def zero_grad(self) -> None:
-        """Forget the ``grad`` of every parameter."""
+        """Forget the ``grad`` of every parameter.
+
+        >>> w = Value(3.0)
+        >>> optimizer = SGD([w], lr=0.1, momentum=0.9)
+        >>> (w * w).backward()
+        >>> optimizer.zero_grad(); w.grad
+        0.0
+        """
         zero_grad(self.params)
 
     def state_dict(self) -> State:
-        """What the next step depends on, apart from the parameters: numbers and lists of numbers."""
+        """What the next step depends on, apart from the parameters: numbers and lists of numbers.
+
+        >>> w = Value(3.0)
+        >>> optimizer = SGD([w], lr=0.1, momentum=0.9)
+        >>> (w * w).backward()
+        >>> optimizer.step(); optimizer.state_dict()
+        {'lr': 0.1, 'velocity': [6.0]}
+        """
         return copy.deepcopy({"lr": self.lr, **self._state})
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -104,6 +127,14 @@ class Optimizer(ABC):
 
         Raises:
             ValueError: if it is not that of such an optimiser with as many parameters; nothing has changed then.
+
+        >>> w = Value(3.0)
+        >>> optimizer = SGD([w], lr=0.1, momentum=0.9)
+        >>> (w * w).backward()
+        >>> optimizer.step()
+        >>> again = SGD([w], lr=0.5, momentum=0.9)
+        >>> again.load_state_dict(optimizer.state_dict()); again.lr
+        0.1
         """
         for name, now in self.state_dict().items():
             then: Any = state.get(name)

@@ -11,7 +11,11 @@ Schedule = Callable[[int], float]
 
 
 def constant() -> Schedule:
-    """Always 1, as without a schedule."""
+    """Always 1, as without a schedule.
+
+    >>> [constant()(t) for t in range(3)]
+    [1.0, 1.0, 1.0]
+    """
     return lambda t: 1.0
 
 
@@ -27,7 +31,11 @@ def step(size: int, gamma: float = 0.1) -> Schedule:
 
 
 def exponential(gamma: float) -> Schedule:
-    """γᵗ."""
+    """γᵗ.
+
+    >>> [exponential(0.5)(t) for t in range(3)]
+    [1.0, 0.5, 0.25]
+    """
     positive("gamma", gamma)
     return lambda t: gamma**t
 

@@ -34,6 +34,11 @@ def save(model: Module, path: str | Path) -> Path:
 
     Raises:
         ValueError: if a parameter is infinite or nan. Then the file is as it was.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(MLP(2, [3, 1], seed=7), f"{folder}/model.json").name
+    'model.json'
     """
     if not isinstance(model, Module):
         raise TypeError(f"nn.save writes a Module, not {str(model)[:80]}; pictures of values are written by viz.save")

@@ -41,7 +41,15 @@ EAGER, WORTH = 1.5e-6, 2.0
 
 @dataclass(repr=False)
 class History:
-    """What happened during training, a number per epoch in each list."""
+    """What happened during training, a number per epoch in each list.
+
+    >>> from nn import MLP, SGD, half_squared_error
+    >>> model = MLP(1, [1], seed=0)
+    >>> data = [([x], 2.0 * x + 1.0) for x in (-1.0, 0.0, 1.0)]
+    >>> history = fit(model, half_squared_error, data, SGD(model.parameters(), lr=0.5), epochs=40, progress=False)
+    >>> len(history.losses), history.losses[-1] < 1e-6
+    (40, True)
+    """
 
     #: The mean loss over the training examples, as each was met.
     losses: list[float] = field(default_factory=list)
@@ -127,6 +135,13 @@ def fit(
             cannot be; nothing has changed then.
         ArithmeticError: if a loss or a gradient is not finite, or an operation leaves its domain (the
             error of the operation): it tells the example, and the parameters are those before it.
+
+    >>> from nn import MLP, SGD, half_squared_error
+    >>> model = MLP(1, [1], seed=0)
+    >>> data = [([x], 2.0 * x + 1.0) for x in (-1.0, 0.0, 1.0)]
+    >>> history = fit(model, half_squared_error, data, SGD(model.parameters(), lr=0.5), epochs=40, progress=False)
+    >>> [round(p.data, 3) for p in model.parameters()]
+    [2.0, 1.0]
     """
     data, validation = list(data), list(validation)
     if not data:

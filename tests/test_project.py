@@ -11,13 +11,16 @@ import subprocess
 import sys
 import tokenize
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
 import autograd
 import nn
 import viz
+from autograd.operations import BUILT_IN
 from examples import digits, readme_pictures
 from tests.graphs import complaint
 
@@ -133,11 +136,44 @@ def test_every_row_is_exported() -> None:
     } == (autograd.operations.BUILT_IN)
 
 
-def test_what_is_public_is_documented() -> None:
-    """Every public function and class of the packages has a docstring, most with an example."""
-    for module in PACKAGES.values():
-        for name in module.__all__:
-            assert getattr(module, name).__doc__, name
+def public_callables() -> Iterator[tuple[str, object]]:
+    """The public functions, classes and methods; what is inherited or made from the table is documented there."""
+    listed = [(package, name) for package in PACKAGES.values() for name in package.__all__]
+    for package, name in [*listed]:
+        module = getattr(package, name)
+        if isinstance(module, ModuleType):
+            listed += [(module, name) for name, thing in vars(module).items() if is_from(thing, module)]
+    for module, name in listed:
+        thing = getattr(module, name)
+        if isinstance(thing, (FunctionType, type)) and thing.__name__ == name:  # another name of it is not asked
+            yield f"{module.__name__}.{name}", thing
+        for method, code in vars(thing).items() if isinstance(thing, type) else ():
+            made = thing is autograd.Value and method in BUILT_IN
+            if isinstance(code, FunctionType) and not method.startswith("_") and not made:
+                yield f"{module.__name__}.{name}.{method}", code
+
+
+def is_from(thing: object, module: ModuleType) -> bool:
+    """Whether a module has made a function or class, and has not imported it."""
+    return getattr(thing, "__module__", "") == module.__name__ and not getattr(thing, "__name__", "_").startswith("_")
+
+
+EVERY = dict(public_callables())
+
+
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="-OO leaves out docstrings")
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_public_has_an_example(name: str) -> None:
+    """Its docstring begins with a sentence, and holds a doctest."""
+    doc = EVERY[name].__doc__ or ""
+    assert doc.split("\n")[0].strip()
+    assert doctest.DocTestParser().get_examples(doc)
+
+
+def test_examples_are_asked_of_the_whole_interface() -> None:
+    """Of functions, classes and methods, and of the public modules."""
+    assert {"autograd.grad", "autograd.Graph.forward", "nn.fit", "nn.data.moons", "viz.Picture.save"} <= {*EVERY}
+    assert len(EVERY) >= 140
 
 
 def test_import_needs_the_standard_library_only() -> None:

@@ -42,7 +42,17 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Derivation:
-    """How a derivative follows from the chain rule: plain data, which prints as text and shows itself in notebooks."""
+    """How a derivative follows from the chain rule: plain data, which prints as text and shows itself in notebooks.
+
+    >>> from autograd import Value
+    >>> from viz import explain
+    >>> x = Value(3.0, label="x")
+    >>> y = x * x
+    >>> y.label = "y"
+    >>> found = explain(y, x)
+    >>> found.value, [part.title for part in found.parts]
+    (6.0, ['forward', 'backward'])
+    """
 
     #: ∂y/∂x.
     what: Symbol
@@ -57,7 +67,16 @@ class Derivation:
     __repr__ = __str__
 
     def latex(self) -> str:
-        """An ``aligned`` environment, for LaTeX's mathematics mode with amsmath, and for KaTeX and MathJax."""
+        """An ``aligned`` environment, for LaTeX's mathematics mode with amsmath, and for KaTeX and MathJax.
+
+        >>> from autograd import Value
+        >>> from viz import explain
+        >>> x = Value(3.0, label="x")
+        >>> y = x * x
+        >>> y.label = "y"
+        >>> "{aligned}" in explain(y, x).latex()
+        True
+        """
         rows = [rf"&{self.what.latex}\text{{ by the chain rule}}"]
         for part in self.parts:
             rows.append(rf"&\textit{{{ascii_only(part.title)}}}")
@@ -72,11 +91,29 @@ class Derivation:
         return "\\begin{aligned}\n" + f" {NEXT}\n".join(rows) + "\n\\end{aligned}"
 
     def markdown(self) -> str:
-        """The formulas between ``$$``, which Jupyter and GitHub typeset."""
+        """The formulas between ``$$``, which Jupyter and GitHub typeset.
+
+        >>> from autograd import Value
+        >>> from viz import explain
+        >>> x = Value(3.0, label="x")
+        >>> y = x * x
+        >>> y.label = "y"
+        >>> explain(y, x).markdown().splitlines()[0]
+        '$$'
+        """
         return f"$$\n{self.latex()}\n$$"
 
     def html(self) -> str:
-        """HTML with MathML, which browsers and screen readers know, without any script."""
+        """HTML with MathML, which browsers and screen readers know, without any script.
+
+        >>> from autograd import Value
+        >>> from viz import explain
+        >>> x = Value(3.0, label="x")
+        >>> y = x * x
+        >>> y.label = "y"
+        >>> "<math" in explain(y, x).html()
+        True
+        """
         style = "display:grid;grid-template-columns:max-content 1fr;gap:.5em .4em;align-items:baseline"
         rows = []
         for part in self.parts:

@@ -109,7 +109,12 @@ def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
 
 
 def draw_dot(value: Value | Graph, format: str = "svg", **options: Unpack[Options]) -> Picture:
-    """:func:`draw` by the name, and with the format, that micrograd's users know: ``draw_dot(o).render("gout")``."""
+    """:func:`draw` by the name, and with the format, that micrograd's users know: ``draw_dot(o).render("gout")``.
+
+    >>> x = Value(3.0, label="x")
+    >>> draw_dot(x * x, format="png").format
+    'png'
+    """
     picture = draw(value, **options)
     picture.format = format
     return picture
@@ -128,6 +133,11 @@ def save(value: Value | Graph, path: str | Path, **options: Unpack[Options]) -> 
     Raises:
         ValueError: if the suffix or an option is another, or the graph is too large.
         RuntimeError: if Graphviz is not installed, fails, or takes too long.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(Value(3.0) ** 2, f"{folder}/square.svg").name
+    'square.svg'
     """
     return draw(value, **options).save(path)
 

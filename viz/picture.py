@@ -33,6 +33,14 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
 
     ``source`` is its DOT, ``save("name.png")`` draws it to a file, and ``pipe("svg")`` gives its bytes in a
     format; ``render("name", format="png")`` and ``view()`` do what they do in graphviz.
+
+    >>> from autograd import Value
+    >>> from viz import draw
+    >>> picture = draw(Value(3.0, label="x") ** 2, title="A square")
+    >>> picture
+    <Picture: A square>
+    >>> picture.source.splitlines()[0]
+    'digraph gradient_flow {'
     """
 
     #: For those who do not see the picture; set by what makes it.
@@ -50,6 +58,11 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
 
         Raises:
             RuntimeError: if Graphviz is not installed, fails, or takes too long.
+
+        >>> from autograd import Value
+        >>> from viz import draw
+        >>> draw(Value(3.0)).pipe("svg")[:4], draw(Value(3.0)).pipe("png")[1:4]
+        (b'<svg', b'PNG')
         """
         format, engine = format or self.format, engine or self.engine
         with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +87,16 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
         quiet: bool = False,
         quiet_view: bool = False,
     ) -> str:
-        """Draw to ``filename`` with the format as a further suffix, beside the DOT unless ``cleanup`` is set."""
+        """Draw to ``filename`` with the format as a further suffix, beside the DOT unless ``cleanup`` is set.
+
+        >>> from autograd import Value
+        >>> from viz import draw
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     drawn = draw(Value(3.0)).render("x", folder, format="svg", cleanup=True)
+        >>> drawn.endswith("x.svg")
+        True
+        """
         base = Path(directory or self.directory or "", filename or self.filename)
         path = base.with_name(f"{base.name}.{format or self.format}")
         files.replace(path, self.pipe(format, engine=engine))
@@ -92,6 +114,13 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]  # graphviz has no types
         Raises:
             ValueError: if the suffix is another.
             RuntimeError: if Graphviz is not installed, fails, or takes too long.
+
+        >>> from autograd import Value
+        >>> from viz import draw
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     draw(Value(3.0)).save(f"{folder}/x.svg").name
+        'x.svg'
         """
         path = Path(filename)
         format = format_of(path)

@@ -22,7 +22,17 @@ PARTIALS = 6
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Table:
-    """Rows of cells under a caption: prints as text, shows itself in notebooks."""
+    """Rows of cells under a caption: prints as text, shows itself in notebooks.
+
+    >>> table = Table("Squares", ("x", "x²"), (("2", "4"), ("3", "9")), "<>")
+    >>> table
+    Squares
+    <BLANKLINE>
+    x  x²
+    ─────
+    2   4
+    3   9
+    """
 
     caption: str
     head: tuple[str, ...]
@@ -46,14 +56,30 @@ class Table:
     __repr__ = __str__
 
     def markdown(self) -> str:
-        """A table as GitHub and Jupyter read it."""
+        """A table as GitHub and Jupyter read it.
+
+        >>> table = Table("Squares", ("x", "x²"), (("2", "4"), ("3", "9")), "<>")
+        >>> print(table.markdown())
+        **Squares**
+        <BLANKLINE>
+        | x | x² |
+        |:---|---:|
+        | 2 | 4 |
+        | 3 | 9 |
+        <BLANKLINE>
+        """
         rule = "|".join("---:" if side == ">" else ":---" for side in self.align)
         rows = [f"| {' | '.join(map(_markdown, row))} |" for row in (self.head, *self.rows)]
         notes = [_markdown(note) + "\n" for note in self.notes]
         return "\n".join([f"**{_markdown(self.caption)}**", "", rows[0], f"|{rule}|", *rows[1:], "", *notes])
 
     def html(self) -> str:
-        """A table with a caption and headings that screen readers announce."""
+        """A table with a caption and headings that screen readers announce.
+
+        >>> table = Table("Squares", ("x", "x²"), (("2", "4"), ("3", "9")), "<>")
+        >>> table.html().count("<tr>")
+        3
+        """
         side = {"<": "left", ">": "right;white-space:nowrap"}
 
         def row(cells: tuple[str, ...], tag: str) -> Iterator[str]:
