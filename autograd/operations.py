@@ -275,8 +275,8 @@ class Operation:
 
     @property
     def symbol(self) -> str:
-        """The sign of an operator, the name of a function: ``*``, ``tanh``."""
-        return self.name if self.text.endswith(")") else self.text.replace("%s", "").strip()
+        """The sign of an operator, the name of a function: ``*``, ``tanh``; of several signs, the name, too."""
+        return self.name if self.text.endswith(")") or len(self.partials) > 2 else self.text.replace("%s", "").strip()
 
     def __repr__(self) -> str:
         return f"<operation {self.name}>"

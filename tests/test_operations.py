@@ -397,6 +397,17 @@ def test_operands_that_are_left_out_have_their_defaults() -> None:
     assert ops.leaky_relu(Value(-2.0)).partials == (0.01, 0.0)
 
 
+def test_a_row_of_several_signs_goes_by_its_name() -> None:
+    """On a card or in a repr, ``* +`` would tell nothing; a single sign does."""
+    slopes = (lambda w, x, b, z: x, lambda w, x, b, z: w, lambda w, x, b, z: 1.0)
+    affine = Operation("affine", lambda w, x, b: w * x + b, slopes, "%s * %s + %s")
+    assert affine.symbol == "affine"
+    assert repr(affine(Value(2.0), 3.0, 1.0)) == "Value(data=7.0, op='affine')"
+    assert affine(Symbol("w"), Symbol("x"), Symbol("b")).text == "w * x + b"
+    assert [ops.mul.symbol, ops.neg.symbol, ops.tanh.symbol] == ["*", "-", "tanh"]
+    del table["affine"]
+
+
 def test_prod_is_a_fold_of_mul() -> None:
     """With zeros among the factors, where a quotient would fail."""
     xs = [Value(2.0), Value(0.0), Value(5.0)]
