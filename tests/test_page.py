@@ -18,6 +18,7 @@ from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 from autograd import Graph, Operation, Value, kinks, label_from, name_scope, relu, tanh
 from autograd import operations as ops
@@ -622,6 +623,34 @@ def test_in_a_notebook(browser: WebDriver, shown: Open, tmp_path: Path) -> None:
     browser.find_element(By.ID, "guess").send_keys("-6", Keys.ENTER)
     assert say(browser).startswith("Right")
     browser.switch_to.default_content()
+
+
+@needs_browser
+def test_in_a_frame_that_is_seen_later(browser: WebDriver, tmp_path: Path) -> None:
+    """A notebook may run the page before it lays it out; the picture and the pills are as they would have been."""
+    measured = """
+        const svg = document.querySelector("#picture > svg"), {width, height} = svg.getBoundingClientRect();
+        return [width, height, ...[...svg.querySelectorAll("text")].map(text => Number(text.getAttribute("x")))];
+    """
+    places = []
+    for style in ("", "display:none"):
+        path = tmp_path / "later.html"
+        path.write_text(
+            f"<!doctype html><div style='{style}'>{Page(neuron()[0])._repr_html_()}</div>", encoding="utf-8"
+        )
+        browser.get(path.as_uri())
+        frame = browser.find_element(By.TAG_NAME, "iframe")
+        browser.switch_to.frame(frame)
+        WebDriverWait(browser, 10).until(lambda driver: driver.execute_script("return 'gradgraph' in window"))
+        browser.switch_to.default_content()
+        browser.execute_script("document.querySelector('div').style.display = ''")
+        browser.switch_to.frame(frame)
+        browser.execute_async_script(
+            "const [done] = arguments; requestAnimationFrame(() => requestAnimationFrame(done))"
+        )
+        places.append(browser.execute_script(measured))
+        browser.switch_to.default_content()
+    assert places[1] == pytest.approx(places[0], rel=0.01)
 
 
 @needs_browser
