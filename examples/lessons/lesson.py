@@ -32,9 +32,9 @@ def sheet(value: Value, name: str, *, seed: int) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     paper, key = worksheet(value, OUT / f"{name}.svg", seed=seed)
     if in_notebook():
-        from IPython.display import SVG, Markdown, display
+        from IPython.display import HTML, Markdown, display
 
-        display(SVG(filename=paper), Markdown(f"[The key]({key.name})"))
+        display(HTML(paper.read_text(encoding="utf-8")), Markdown(f"[The key]({key.name})"))
     else:
         print(f"{paper}\n{key}")
 
