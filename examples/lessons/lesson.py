@@ -18,7 +18,9 @@ def show(thing: object, name: str = "") -> None:
     """
     if name:
         OUT.mkdir(parents=True, exist_ok=True)
-        path = thing.save(OUT / f"{name}.svg")  # type: ignore[attr-defined]
+        path = OUT / f"{name}.svg"
+        save = thing.savefig if hasattr(thing, "savefig") else thing.save  # type: ignore[attr-defined]
+        save(path)  # a plot of matplotlib has its own name for it
     if in_notebook():
         from IPython.display import display
 

@@ -1,0 +1,120 @@
+# %% [markdown]
+# # 8. Rumelhart, Hinton & Williams, 1986
+#
+# The paper that made back-propagation known has nine equations and two experiments. After this lesson you can
+# point at each equation in a graph, and you have repeated the first experiment.
+#
+# *From the lectures: L13, the nine equations; L14, the weather network; L15, mirror symmetry; L32.*
+
+# %%
+from math import exp, isclose
+
+from lesson import sheet, show
+
+from autograd import Constant, Value, fsum, label_from, sumprod
+from nn import MLP, SGD, batch_gradient, data, fit, half_squared_error, initializers
+from viz import draw, network
+
+# %% [markdown]
+# ## The nine equations
+#
+#     (1) x_j = Σ_i y_i · w_ji      (2) y_j = 1 / (1 + e^(−x_j))    (3) E = ½ Σ (y_j − d_j)²
+#     (4) ∂E/∂y_j = y_j − d_j       (5) ∂E/∂x_j = ∂E/∂y_j · y_j(1 − y_j)
+#     (6) ∂E/∂w_ji = ∂E/∂x_j · y_i  (7) ∂E/∂y_i = Σ_j ∂E/∂x_j · w_ji
+#     (8) Δw = −ε ∂E/∂w             (9) Δw(t) = −ε ∂E/∂w(t) + α Δw(t−1)
+#
+# A unit adds up its inputs (1) and answers with the sigmoid (2); E compares the outputs with the desired d (3). With
+# (7), a hidden unit has what (4) gives an output. Back-propagation, (4) to (7), *computes the gradient* and learns
+# nothing (L32). It is (8) that learns, or (9), which adds a part of the step before, or any other rule. Below, unit 2
+# feeds the outputs 3 and 4, and its bias is w20, the weight of an extra input y0 that is always 1.
+
+# %%
+y0, y1 = Constant(1.0), Value(0.5)
+w20, w21, w32, w42 = Value(-1.5), Value(2.0), Value(3.0), Value(-1.0)
+x2 = sumprod([w21, w20], [y1, y0])
+y2 = x2.sigmoid()
+x3, x4 = y2 * w32, y2 * w42
+y3, y4 = x3.sigmoid(), x4.sigmoid()
+E = half_squared_error([y3, y4], [1.0, 0.0])
+label_from(locals())
+E.backward()
+show(draw(E, focus=y2, title="The error comes back to y₂ in two ways"), "08-equations")
+
+# %%
+h = 1.0 / (1.0 + exp(-(0.5 * 2.0 + 1.0 * -1.5)))  # (1), (2)
+p, q = 1.0 / (1.0 + exp(-h * 3.0)), 1.0 / (1.0 + exp(-h * -1.0))
+assert isclose(E.data, 0.5 * ((p - 1.0) ** 2 + (q - 0.0) ** 2))  # (3)
+by_x3, by_x4 = (p - 1.0) * p * (1.0 - p), (q - 0.0) * q * (1.0 - q)  # (4), (5)
+by_x2 = (by_x3 * 3.0 + by_x4 * -1.0) * h * (1.0 - h)  # (7), (5)
+assert all(map(isclose, [y3.grad, x3.grad, x4.grad, x2.grad], [p - 1.0, by_x3, by_x4, by_x2]))
+assert all(map(isclose, [w32.grad, w21.grad, w20.grad], [by_x3 * h, by_x2 * 0.5, by_x2 * 1.0]))  # (6)
+optimizer, step = SGD([w32], lr=0.1, momentum=0.9), -0.1 * by_x3 * h
+optimizer.step()
+assert isclose(w32.data, 3.0 + step)  # (8)
+optimizer.step()  # with the same gradient once more
+assert isclose(w32.data, 3.0 + step + (step + 0.9 * step))  # (9)
+
+# %% [markdown]
+# ## The weather network
+#
+# Inputs are days of rain and Kdp; the target is the probability of rain. The network is 2–3–1, with sigmoids and no
+# bias. Each day has a row: the two rows of ∂C/∂W₁ (2×3), then ∂C/∂W₂ (3×1). After that comes their sum, as a picture.
+
+# %%
+net = MLP(2, [3, 1], "sigmoid", "sigmoid", bias=False, init=initializers.uniform(), seed=0)
+hidden, (out,) = (layer.neurons for layer in net.layers)
+before, cases = 0.0, []
+for x, d in data.weather():
+    h = [1.0 / (1.0 + exp(-unit.w[0].data * x[0] - unit.w[1].data * x[1])) for unit in hidden]
+    y = 1.0 / (1.0 + exp(-sum(w.data * v for w, v in zip(out.w, h, strict=True))))
+    W2 = [(y - d) * y * (1.0 - y) * v for v in h]
+    W1 = [[g * w.data * (1.0 - v) * i for g, w, v in zip(W2, out.w, h, strict=True)] for i in x]
+    print(x, *(f"{g:8.4f}" for g in [*W1[0], *W1[1], *W2]))
+    cases.append([W1[i][j] for j in range(3) for i in range(2)] + W2)
+    assert all(map(isclose, batch_gradient(net, half_squared_error, [(x, d)]), cases[-1]))
+    before += 0.5 * (y - d) ** 2
+
+# %%
+C = fsum([half_squared_error(net(x), d) for x, d in data.weather()])
+C.label = "C"
+C.backward()
+assert isclose(C.data, before)
+assert all(map(isclose, [w.grad for w in net.parameters()], map(sum, zip(*cases, strict=True))))
+show(network(C), "08-weather")
+
+# %%
+optimizer = SGD(net.parameters(), lr=3.0, momentum=0.9)  # of the mean of 3 cases: of their sum, ε = 1
+fit(net, half_squared_error, data.weather(), optimizer, epochs=200, progress=False)
+after = sum(0.5 * (net(x).data - d) ** 2 for x, d in data.weather())
+print(f"C: {before:.4f} → {after:.6f};", *(f"{d}: {net(x).data:.3f}" for x, d in data.weather()))
+assert all(abs(net(x).data - d) < 0.01 for x, d in data.weather())
+
+# %% [markdown]
+# ## Mirror symmetry
+#
+# Are six bits their own mirror image? 64 cases, two hidden units, ε = 0.1 on the sum, α = 0.9, weights from ±0.3.
+# (The other experiment, family trees, is left out: the table of 24 people's relatives alone would fill this page.)
+
+# %%
+mirror = MLP(6, [2, 1], "sigmoid", "sigmoid", bias="input", init=initializers.uniform(-0.3, 0.3), seed=8)
+optimizer = SGD(mirror.parameters(), lr=0.1 * 64, momentum=0.9)
+fit(mirror, half_squared_error, data.symmetry(), optimizer, epochs=1200, compiled=True, progress=False)
+assert all((mirror(x).data > 0.5) == (x == x[::-1]) for x, _ in data.symmetry())
+for unit in mirror.layers[0].neurons:
+    *w, bias = (weight.data for weight in unit.w)
+    print(*(f"{v:7.2f}" for v in w), f"   bias {bias:.2f}")
+    assert all(isclose(w[i], -w[5 - i], rel_tol=0.02) for i in range(3))
+    least, middle, most = sorted(map(abs, w[:3]))
+    assert all(isclose(v / least, ratio, rel_tol=0.05) for v, ratio in ((middle, 2.0), (most, 4.0)))
+
+# %% [markdown]
+# Opposite weights cancel for a mirror image: only the bias is left, and both units stay off.
+#
+# ## Exercises
+#
+# 1. On paper: an output has y = 0.5 and d = 1, its input is y_i = 2. Find ∂E/∂y, ∂E/∂x, ∂E/∂w, and Δw for ε = 0.1.
+# 2. Train the mirror network from the seeds 0 to 9. How many solve it, and what weights do the others have?
+# 3. Why must the weights of a mirror unit be in a ratio such as 1 : 2 : 4, and not 1 : 1 : 1?
+
+# %%
+sheet(y3, "08-worksheet", seed=8)
