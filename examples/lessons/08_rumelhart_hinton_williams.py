@@ -18,9 +18,9 @@ from viz import draw, network
 # %% [markdown]
 # ## The nine equations
 #
-#     (1) x_j = Σ_i y_i · w_ji      (2) y_j = 1 / (1 + e^(−x_j))    (3) E = ½ Σ (y_j − d_j)²
-#     (4) ∂E/∂y_j = y_j − d_j       (5) ∂E/∂x_j = ∂E/∂y_j · y_j(1 − y_j)
-#     (6) ∂E/∂w_ji = ∂E/∂x_j · y_i  (7) ∂E/∂y_i = Σ_j ∂E/∂x_j · w_ji
+#     (1) xⱼ = Σᵢ yᵢ · wⱼᵢ          (2) yⱼ = 1 / (1 + e^(−xⱼ))        (3) E = ½ Σⱼ (yⱼ − dⱼ)²
+#     (4) ∂E/∂yⱼ = yⱼ − dⱼ          (5) ∂E/∂xⱼ = ∂E/∂yⱼ · yⱼ(1 − yⱼ)
+#     (6) ∂E/∂wⱼᵢ = ∂E/∂xⱼ · yᵢ     (7) ∂E/∂yᵢ = Σⱼ ∂E/∂xⱼ · wⱼᵢ
 #     (8) Δw = −ε ∂E/∂w             (9) Δw(t) = −ε ∂E/∂w(t) + α Δw(t−1)
 #
 # A unit adds up its inputs (1) and answers with the sigmoid (2); E compares the outputs with the desired d (3). With
@@ -112,7 +112,7 @@ for unit in mirror.layers[0].neurons:
 #
 # ## Exercises
 #
-# 1. On paper: an output has y = 0.5 and d = 1, its input is y_i = 2. Find ∂E/∂y, ∂E/∂x, ∂E/∂w, and Δw for ε = 0.1.
+# 1. On paper: an output has y = 0.5 and d = 1, its input is yᵢ = 2. Find ∂E/∂y, ∂E/∂x, ∂E/∂w, and Δw for ε = 0.1.
 # 2. Train the mirror network from the seeds 0 to 9. How many solve it, and what weights do the others have?
 # 3. Why must the weights of a mirror unit be in a ratio such as 1 : 2 : 4, and not 1 : 1 : 1?
 
