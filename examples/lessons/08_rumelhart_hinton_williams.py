@@ -57,8 +57,8 @@ assert isclose(w32.data, 3.0 + step + (step + 0.9 * step))  # (9)
 # %% [markdown]
 # ## The weather network
 #
-# Inputs are days of rain and Kdp; the target is the probability of rain. The network is 2–3–1, with sigmoids and no
-# bias. Each day has a row: the two rows of ∂C/∂W₁ (2×3), then ∂C/∂W₂ (3×1). After that comes their sum, as a picture.
+# From days of rain and Kdp, a radar reading, to the probability of rain: 2–3–1, sigmoids, no bias. Each day has a row
+# here: the two rows of ∂C/∂W₁ (2×3), then ∂C/∂W₂ (3×1). After that comes their sum over the days, as a picture.
 
 # %%
 net = MLP(2, [3, 1], "sigmoid", "sigmoid", bias=False, init=initializers.uniform(), seed=0)
