@@ -8,7 +8,7 @@
 # *From the lectures: L1, operations and their compositions.*
 
 # %%
-from math import isclose
+from math import exp, isclose
 
 from lesson import sheet, show
 
@@ -30,7 +30,7 @@ assert z.data == -6.0
 assert z.parents == (x, y)
 
 # %% [markdown]
-# Leaves, such as x and y, come from nowhere: we chose their numbers.
+# *Leaves*, such as x and y, have no parents: we chose their numbers.
 #
 # ## The local derivative
 #
@@ -44,6 +44,7 @@ assert z.partials == (-2.0, 3.0)
 
 h = 1e-6
 assert isclose(((3.0 + h) * -2.0 - 3.0 * -2.0) / h, z.partials[0], rel_tol=1e-6)
+assert isclose((3.0 * (-2.0 + h) - 3.0 * -2.0) / h, z.partials[1], rel_tol=1e-6)
 
 # %% [markdown]
 # `backward` asks how far z goes if a leaf moves. With one step between them, that is the local
@@ -59,7 +60,8 @@ show(draw(z), "01-one-step")
 # ## Other operations, other local derivatives
 #
 # The sum passes every change on as it is: ×1 on both sides. The maximum passes on the larger
-# operand only: ×1 and ×0. The square of 5 grows ten times as fast as 5 does: ×10.
+# operand only: ×1 and ×0. The square of 5 grows ten times as fast as 5 does, ×10, its logarithm a fifth
+# as fast, ×1/5. The sigmoid σ(a) = 1/(1 + e⁻ᵃ) is nearly flat at 5: σ′ = σ(1 − σ), ×0.0066.
 
 # %%
 a, b = Value(5.0, label="a"), Value(2.0, label="b")
@@ -67,7 +69,9 @@ assert (a + b).partials == (1.0, 1.0)
 assert maximum(a, b).partials == (1.0, 0.0)
 assert (a**2).partials[0] == 2.0 * 5.0
 assert isclose(a.log().partials[0], 1.0 / 5.0)
-assert isclose(a.sigmoid().partials[0], a.sigmoid().data * (1.0 - a.sigmoid().data))
+sigma = 1.0 / (1.0 + exp(-5.0))
+assert isclose(a.sigmoid().partials[0], sigma * (1.0 - sigma))
+assert round(sigma * (1.0 - sigma), 4) == 0.0066
 
 # %% [markdown]
 # ## A composition
@@ -82,6 +86,8 @@ p = s * x
 label_from({"x": x, "y": y, "s": s, "p": p})
 print(Graph(p))
 assert len(Graph(p)) == 4
+assert p.parents == (s, x)
+assert p.data == (3.0 - 2.0) * 3.0
 p.backward()
 show(draw(p), "01-composition")
 
@@ -93,7 +99,7 @@ show(draw(p), "01-composition")
 #
 # 1. On paper: which steps does q = a·b + a have, in which order, and what are their values for
 #    a = 2, b = 3?
-# 2. Build q, and compare `Graph(q)` and its picture with what you wrote.
+# 2. Build q, and draw it. Has it the cards, the arrows and the numbers that you wrote?
 # 3. Why does a node keep the derivatives by its parents only, and not by every leaf?
 #
 # A worksheet to print, with its key: p at other numbers.

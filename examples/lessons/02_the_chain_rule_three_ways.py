@@ -46,10 +46,23 @@ print(moved)
 # right to left through the pills: 1, then times 2y, then times cos(x).
 
 # %%
+assert isclose(z.partials[0], 2.0 * sin(0.5))
+assert isclose(y.partials[0], cos(0.5))
 show(draw(z), "02-composition")
 
 # %%
 show(explain(z, x, check=True))
+
+# %% [markdown]
+# A longer composition is a longer product. For z = f(f(f(w))), written with the values in between or
+# with all of them substituted:
+#
+#     dz/dw = f′(y) · f′(x) · f′(w) = f′(f(f(w))) · f′(f(w)) · f′(w)
+
+# %%
+w = Value(0.5)
+w.sin().sin().sin().backward()  # f = sin, and f′ = cos
+assert isclose(w.grad, cos(sin(sin(0.5))) * cos(sin(0.5)) * cos(0.5))
 
 # %% [markdown]
 # ## Two variables
@@ -67,8 +80,8 @@ assert y.grad == 2.0 + 2.0 * (-1.0) == 0.0
 show(draw(f), "02-two-variables")
 
 # %% [markdown]
-# The gradient at (2, −1) is (3, 0): a small step in y does not change f. Where else? On the line
-# x + 2y = 0, and the graph finds it at every point that we try.
+# The gradient at (2, −1) is (3, 0). So a small step h in x changes f by about 3h, and one in y by next to
+# nothing. Where else is ∂f/∂y = 0? On the line x + 2y = 0, and the graph agrees wherever we try.
 
 # %%
 graph = Graph(f)
