@@ -31,3 +31,7 @@ __all__ = [  # noqa: RUF022
     "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "hypot", "erf", "erfc", "sigmoid", "relu", "leaky_relu", "softplus",
     "fsum", "sumprod", "logsumexp", "prod",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

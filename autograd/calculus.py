@@ -9,7 +9,7 @@ outside can be differentiated too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from autograd import algorithms, context
@@ -105,13 +105,14 @@ class _Recording:
     """A function recorded on fresh variables: its output, and the variables to differentiate by."""
 
     @contained
-    def __init__(self, f: Callable[..., Any], args: Sequence[Tree]) -> None:
+    def __init__(self, f: Callable[..., Any], args: Sequence[Tree], named: Mapping[str, Any] | None = None) -> None:
+        _function(f)
         # A Value from outside is multiplied by 1: the product is this recording's own variable, so
         # that an inner derivative does not see what the outer function does with the same Value.
         self.args = [map_tree(lambda x: x * 1.0 if isinstance(x, Value) else Value(x), arg) for arg in args]
         self.own = {x for x in tree_leaves(self.args) if x.op is None}
         with context.recorded():  # also where the caller records nothing
-            self.output = f(*self.args)
+            self.output = f(*self.args, **(named or {}))
         self._name = getattr(f, "__name__", repr(f))
 
     def scalar(self) -> Value:
@@ -132,6 +133,18 @@ class _Recording:
         values = [x for x in tree_leaves(tree) if isinstance(x, Value)]
         outside = (x for x in topological_order(*values) if x.op is None and not isinstance(x, Constant))
         return map_tree(_number, tree) if all(x in self.own for x in outside) else tree
+
+
+def _function(f: object) -> None:
+    """Refuse what is no function: of Values, most likely."""
+    if not callable(f):
+        cure = ": for Values, there is gradient(y, [x])" if isinstance(f, Value) else ""
+        raise TypeError(f"a function is differentiated, not {type(f).__name__} {f!r}{cure}")
+
+
+def _arguments(given: object, what: str) -> None:
+    if not isinstance(given, Iterable):
+        raise TypeError(f"{what} must be a list of the function's arguments, such as [{given!r}], not {given!r}")
 
 
 def one_number(output: Tree, name: str) -> Any:
@@ -163,17 +176,19 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         argnums: the position of the argument to differentiate by; several give a tuple.
 
     Returns:
-        A function of the same arguments. The gradient has the shape of the argument.
+        A function of the same arguments; those given by name are handed on. The gradient has the shape
+        of the argument.
 
     Raises:
-        TypeError: when called, if f does not return one number.
+        TypeError: if f is no function; when called, if it does not return one number.
 
     >>> value_and_grad(lambda w, x: w[0] * x + w[1])([2.0, 1.0], 3.0)
     (7.0, [3.0, 1.0])
     """
+    _function(f)
 
-    def value_and_gradient(*args: Tree) -> tuple[Any, Tree]:
-        recording = _Recording(f, args)
+    def value_and_gradient(*args: Tree, **named: Any) -> tuple[Any, Tree]:
+        recording = _Recording(f, args, named)
         y = recording.scalar()
         slopes = recording.like(gradient(y, recording.variables(argnums)), argnums)
         result: tuple[Any, Tree] = recording.plain((y, slopes))
@@ -190,7 +205,8 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..
     >>> grad(grad(lambda x: x**3))(2.0)
     12.0
     """
-    return lambda *args: value_and_grad(f, argnums)(*args)[1]
+    both = value_and_grad(f, argnums)
+    return lambda *args, **named: both(*args, **named)[1]
 
 
 def derivative(f: Callable[[Any], Any], n: int = 1) -> Callable[[Any], Any]:
@@ -199,6 +215,7 @@ def derivative(f: Callable[[Any], Any], n: int = 1) -> Callable[[Any], Any]:
     >>> derivative(lambda x: x**4, 3)(2.0)
     48.0
     """
+    _function(f)
     if n < 0:
         raise ValueError(f"derivative needs an order n >= 0, not {n}")
 
@@ -218,9 +235,10 @@ def jacobian(f: Callable[..., Tree], argnums: int | Sequence[int] = 0) -> Callab
     >>> jacobian(lambda x: [x[0] * x[1], x[0] + x[1]])([2.0, 3.0])
     [[3.0, 2.0], [1.0, 1.0]]
     """
+    _function(f)
 
-    def matrix(*args: Tree) -> Tree:
-        recording = _Recording(f, args)
+    def matrix(*args: Tree, **named: Any) -> Tree:
+        recording = _Recording(f, args, named)
         xs = recording.variables(argnums)
         name = getattr(f, "__name__", repr(f))
         row = map_tree(lambda y: recording.like(gradient(as_value(y, name), xs), argnums), recording.output)
@@ -282,6 +300,7 @@ def jvp(f: Callable[..., Tree], primals: Sequence[Tree], tangents: Sequence[Tree
     >>> jvp(lambda x, y: x * y, (2.0, 3.0), (1.0, 10.0))
     (6.0, 23.0)
     """
+    _arguments(primals, "primals")
     recording = _Recording(f, primals)
     variables, directions = recording.variables(range(len(primals))), list(tree_leaves(tangents))
     if len(variables) != len(directions):
@@ -366,6 +385,7 @@ def gradcheck(
     x1         3         4        4     0.0e+00  ok
     x2         2        12       12     1.9e-11  ok
     """
+    _arguments(inputs, "inputs")
     points = [map_tree(_number, x) for x in inputs]
     labels = [printable(x.label) if isinstance(x, Value) else "" for x in tree_leaves(list(inputs))]
     recording = _Recording(f, points)

@@ -88,6 +88,10 @@ class no_grad(_Listed):  # noqa: N801  # as PyTorch's
 
     _open = no_grad_blocks
 
+    def __new__(cls, f: Any = None) -> Any:
+        """A block; or f itself, decorated without brackets."""
+        return super().__new__(cls) if f is None else cls()(f)
+
     def __init__(self) -> None:
         super().__init__(recording, False)
 

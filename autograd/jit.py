@@ -13,7 +13,7 @@ import copy
 import functools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from autograd import context, locks
 from autograd.algorithms import topological_order
@@ -207,6 +207,14 @@ class Jitted:
         self._f, self._argnums = f, argnums
         self._name: str = getattr(f, "__name__", repr(f))
         self._variants: dict[Hashable, tuple[_Variant, ...]] = {}
+
+    def __repr__(self) -> str:
+        return f"<jit of {self._name}>"
+
+    def __get__(self, instance: object, owner: type) -> Self:
+        if instance is not None:
+            raise TypeError(f"{self._name} is compiled without its object: write self.f = jit(self.f) in __init__")
+        return self
 
     def __call__(self, *args: Tree, **named: Any) -> Tree:
         """f(…) as floats; if an argument is a Value, f itself is called.

@@ -45,14 +45,21 @@ def real(x: object, what: str) -> float:
         return x
     if isinstance(x, numbers.Real):
         return float(x)
-    cure = (
-        ": convert it with float()" if isinstance(x, str) else ": x.tolist() is a list" if hasattr(x, "tolist") else ""
-    )
+    if isinstance(x, str):
+        cure = ": convert it with float()"
+    elif isinstance(x, (list, tuple)):
+        cure = ": give its numbers one at a time"
+    elif hasattr(x, "tolist"):
+        cure = ": x.tolist() has plain numbers"
+    else:
+        cure = ": x.data is its number" if hasattr(x, "backward") else ""
     raise TypeError(f"{what} needs a real number, not {type(x).__name__} {x!r}{cure}")
 
 
 def printable(label: str) -> str:
     """A label as messages show it: without control characters, which could end a line or move a terminal's cursor."""
+    if not isinstance(label, str):
+        raise TypeError(f"a label must be a text, such as {str(label)!r}, not {type(label).__name__} {label!r}")
     return label if label.isprintable() else "".join(c for c in label if c.isprintable())
 
 
@@ -271,7 +278,7 @@ class Operation:
             points[j] += f' ("{printable(label)}")' if label else ""
         if len(points) > 8:
             written, points = f"{self.name} of {len(points)} values", [*points[:7], "…"]
-        return f"in {written}, {', '.join(points)}"
+        return "in " + ", ".join([written, *points])
 
     @property
     def symbol(self) -> str:

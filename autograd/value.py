@@ -150,11 +150,17 @@ def _recorder(op: Operation) -> Callable[..., Value]:
 
 def _documented(method: M, op: Operation) -> M:
     """A method that ``help`` shows with its derivative, which the table knows."""
-    names = ["x", "y"][: len(op.partials)]
-    slopes = [f"∂z/∂{name} = {rule}" for name, rule in zip(names, rules(op), strict=True)]
     method.__name__ = method.__qualname__ = op.name
-    method.__doc__ = f"A node z = {op.text % tuple(names)}, with {', '.join(slopes)}."
+    method.__doc__ = f"A node {_written(op)}."
     return method
+
+
+def _written(op: Operation) -> str:
+    """A row as one reads it: ``z = tanh(x), with ∂z/∂x = (1.0 - z) * (1.0 + z)``."""
+    n = len(op.partials)
+    names = ["x", "y"][:n] if n <= 2 else [f"x{j}" for j in range(1, n + 1)]
+    slopes = [f"∂z/∂{name} = {rule}" for name, rule in zip(names, rules(op), strict=True)]
+    return f"z = {op.text % tuple(names)}, with {', '.join(slopes)}"
 
 
 def _comparison(name: str) -> Callable[[Value, Value | float], bool]:
@@ -253,8 +259,8 @@ class Value:
         return self._grad or 0.0
 
     @grad.setter
-    def grad(self, x: float) -> None:
-        self._grad = real(x, "grad")
+    def grad(self, x: float | None) -> None:
+        self._grad = None if x is None else real(x, "grad")  # None: as zero_grad does, and PyTorch's users
 
     @property
     def has_grad(self) -> bool:
@@ -314,6 +320,10 @@ class Value:
         0.0
         """
         zero_grad(topological_order(self))
+
+    def item(self) -> float:
+        """The number, ``data``, by the name that PyTorch, JAX and NumPy give it."""
+        return self.data
 
     def detach(self) -> Constant:
         """The number as a constant, cut off from the graph.
@@ -467,7 +477,7 @@ class Constant(Value):
         return 0.0
 
     @grad.setter
-    def grad(self, x: float) -> None:
+    def grad(self, x: float | None) -> None:
         pass  # a loop that resets the grad of every node may meet constants
 
     @property
@@ -550,3 +560,7 @@ def label_from(namespace: Mapping[str, object]) -> None:
             held.label = held.label or name
         elif isinstance(held, (list, tuple)):
             todo += [(f"{name}[{j}]", x) for j, x in enumerate(held)]
+
+
+for _row in map(ops.table.__getitem__, ops.BUILT_IN):  # what help() shows of a function
+    _row.__doc__ = f"{_written(_row)}: a float of floats, a node of Values."

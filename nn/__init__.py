@@ -22,3 +22,7 @@ __all__ = [  # noqa: RUF022  # in the order above
     "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm_", "clip_grad_value_", "load", "save", "History", "fit",
     "health", "batch_gradient", "minibatch_gradients",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -20,6 +20,18 @@ from autograd import files
 from autograd.operations import real
 from nn.checks import nearest, positive, whole
 
+# fmt: off
+__all__ = [
+    "Standardizer", "batches", "blobs", "circles", "load_csv", "moons",
+    "spirals", "split", "symmetry", "weather", "xor",
+]
+# fmt: on
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 T = TypeVar("T")
 Example = tuple[list[float], T]
 Classified = list[Example[int]]

@@ -6,6 +6,18 @@ import math
 import random
 from collections.abc import Callable
 
+# fmt: off
+__all__ = [
+    "constant", "fan_in", "glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "kaiming_normal",
+    "kaiming_uniform", "normal", "uniform", "xavier_normal", "xavier_uniform", "zeros",
+]
+# fmt: on
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 #: Draws a weight of a layer with ``nin`` inputs and ``nout`` outputs.
 Initializer = Callable[[random.Random, int, int], float]
 

@@ -165,7 +165,8 @@ class Neuron(Module):
         except TypeError:
             raise TypeError(f"{self.name} takes a list of {self.nin} inputs, not {x!r}") from None
         if given != self.nin:
-            raise ValueError(f"{self.name} has {self.nin} inputs, but was given {given}")
+            cure = ": it takes one example at a time" if given and hasattr(x[0], "__len__") else ""
+            raise ValueError(f"{self.name} has {self.nin} inputs, but was given {given}{cure}")
         if self.bias == "input":
             x = [*x, 1.0]
         if self.expand:
@@ -188,13 +189,17 @@ class Neuron(Module):
         return f"Neuron({self.nin}, {self._options()})"
 
     def _options(self) -> str:
-        name = self.activation if isinstance(self.activation, str) else getattr(self.activation, "__qualname__", "…")
+        name = self.activation if isinstance(self.activation, str) else _called(self.activation)
         bias = "" if self.bias is True else f", bias={self.bias!r}"
         return f"{name!r}{bias}{', expand=True' if self.expand else ''}"
 
 
 #: What those draw from that are given no generator, so that they differ.
 _rng = random.Random(0)
+
+
+def _called(g: Activation) -> str:
+    return g.name if isinstance(g, Operation) else getattr(g, "__qualname__", "…")
 
 
 def _drawn(init: Initializer, rng: random.Random, nin: int, nout: int) -> float:

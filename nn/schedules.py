@@ -7,6 +7,13 @@ from collections.abc import Callable
 
 from nn.checks import positive, whole
 
+__all__ = ["constant", "cosine", "exponential", "linear", "step"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 Schedule = Callable[[int], float]
 
 

@@ -156,6 +156,8 @@ def fit(
         raise TypeError(f"optimizer must be an Optimizer, such as SGD(model.parameters(), lr=0.1), not {optimizer!r}")
     if set(optimizer.params).isdisjoint(model.parameters()):
         raise ValueError("the optimizer has none of the model's parameters: make it with model.parameters()")
+    if not callable(loss):
+        raise TypeError(f"loss must be a function, such as squared_error, not {loss!r}")
     functions = {"schedule": schedule, "penalty": penalty, "metric": metric, "after_epoch": after_epoch}
     for name, option in functions.items():
         if option is not None and not callable(option):

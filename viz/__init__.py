@@ -1,5 +1,7 @@
 """Pictures and derivations of computational graphs."""
 
+import typing
+
 from viz.chain import explain
 from viz.derivation import Derivation
 from viz.drawing import draw, draw_dot, network, save
@@ -29,3 +31,17 @@ __all__ = [
     "why_sort",
     "worksheet",
 ]
+
+
+if not typing.TYPE_CHECKING:  # it would accept any name
+
+    def __getattr__(name: str) -> object:
+        if name == "plots":  # needs matplotlib: for those who ask
+            import viz.plots
+
+            return viz.plots
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "plots"]

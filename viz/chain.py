@@ -64,11 +64,15 @@ def explain(y: Value, x: Value, *, paths: bool = False, check: bool = False) -> 
     check
       Δo/Δx = −1.2599   (a finite difference, h = 1.2e−5 to both sides; relative error ...)
     """
+    for node in (y, x):
+        if not isinstance(node, Value):
+            raise TypeError(f"explain needs two Values, the output and what to differentiate by, not {node!r}")
     graph = Graph(y)
     if isinstance(x, Constant):
         raise ValueError(f"nothing is differentiated with respect to a constant: {x!r}")
     if x not in graph:
-        raise ValueError(f"{y!r} does not depend on {x!r}")
+        cure = ": give the output first, as in explain(y, x)" if y in Graph(x) else ""
+        raise ValueError(f"{y!r} does not depend on {x!r}{cure}")
     leads_to = leading_to(graph, [x])
     way = [node for node in graph if node in leads_to]
     adjoint = {step.parent: step.total for step in graph.steps() if isinstance(step, BackwardStep)}

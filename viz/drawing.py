@@ -16,7 +16,7 @@ from viz.flow import PARTS, around, gradient_flow
 from viz.network import described, of
 from viz.neurons import of_graph, of_parameters
 from viz.picture import Picture
-from viz.text import pretty
+from viz.text import graph_of, pretty
 from viz.tree import tree
 
 #: Up to so many values a picture has full cards; up to so many, small ones; and at the very most.
@@ -74,9 +74,7 @@ def draw(value: Value | Graph, **options: Unpack[Options]) -> Picture:
     >>> draw(x * x)
     <Picture: How x · x is computed>
     """
-    if not isinstance(value, (Value, Graph)):
-        raise TypeError(f"draw needs a Value or a Graph, not {type(value).__name__} {value!r}")
-    graph = value if isinstance(value, Graph) else Graph(value)
+    graph = graph_of(value, "draw")
     rankdir, style = options.get("rankdir", "LR"), options.get("style", "cards")
     for name, (kind, what) in _KINDS.items():
         if options.get(name) is not None and not isinstance(options.get(name), kind):

@@ -12,7 +12,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
-from autograd import Graph, Value, files, fsum
+from autograd import Graph, Value, fsum
 from autograd.algorithms import assign
 from autograd.context import contained, recorded
 from viz import boundary, dot, html, palette
@@ -133,9 +133,7 @@ def training_page(
         told["plane"] = {"side": SIDE, "steps": steps, "codes": boundary.CODES, "frames": texts, "points": shown}
         told["plane"] |= {name: [side[0], side[-1]] for name, side in zip(("across", "up"), sides, strict=True)}
     title = f"{epochs:,} epochs of training: loss {number(history.losses[0])} → {number(history.losses[-1])}"
-    path = Path(path)
-    files.replace(path, _page(title if epochs > 1 else "One epoch of training", _svg(stage), told).encode())
-    return path
+    return html.written(Path(path), _page(title if epochs > 1 else "One epoch of training", _svg(stage), told))
 
 
 def _some(data: Sequence[Any], most: int) -> list[Any]:

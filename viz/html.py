@@ -10,10 +10,23 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from autograd import files
 from viz.palette import DARK
 
 #: What would end the script that data stand in, or a line of it.
 _INERT = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}
+
+
+def written(path: Path, page: str) -> Path:
+    """The file, once the whole page is in it.
+
+    Raises:
+        ValueError: if its suffix promises anything else.
+    """
+    if path.suffix.lower() not in (".html", ".htm") and not files.is_stream(path):
+        raise ValueError(f"a page is HTML: {path.name!r} must end in .html; pictures are written by viz.save")
+    files.replace(path, page.encode())
+    return path
 
 
 def filled(template: Path, parts: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import latex2mathml.converter
 
-from autograd import Constant, Graph, Symbol, Value, files
+from autograd import Constant, Graph, Symbol, Value
 from autograd.graph import BackwardStep, ForwardStep
 from autograd.operations import ATOM, Operation, printable
 from viz import dot, html, palette
@@ -22,7 +22,7 @@ from viz.diagram import Card, Diagram, Ribbon, Row, Seed, formula_of, named, rol
 from viz.drawing import FULL
 from viz.picture import Picture
 from viz.script import javascript
-from viz.text import SIGNS, pretty, short, typeset
+from viz.text import SIGNS, graph_of, pretty, short, typeset
 
 #: Names and numbers stand in formulas as single characters that no label can contain.
 _NAME, _NUMBER, _BRACKET, _PARTIAL = 0xE000, 0xE400, 0xE800, 0xEFFF
@@ -52,7 +52,7 @@ def page(
         The path.
 
     Raises:
-        ValueError: if the graph is too large.
+        ValueError: if the graph is too large, or the file no .html.
         RuntimeError: if Graphviz is not installed, fails, or takes too long.
 
     >>> import tempfile
@@ -61,9 +61,8 @@ def page(
     ...     print(page((x * w).tanh(), f"{folder}/tanh.html", parameters=[w]).name)
     tanh.html
     """
-    content = Page(value, parameters=parameters, title=title).html.encode()
-    files.replace(Path(path), content)
-    return Path(path)
+    content = Page(value, parameters=parameters, title=title).html
+    return html.written(Path(path), content)
 
 
 class Page:
@@ -84,9 +83,7 @@ class Page:
     """
 
     def __init__(self, value: Value | Graph, *, parameters: Collection[Value] = (), title: str | None = None) -> None:
-        if not isinstance(value, (Value, Graph)):
-            raise TypeError(f"a page needs a Value or a Graph, not {type(value).__name__} {value!r}")
-        graph = value if isinstance(value, Graph) else Graph(value)
+        graph = graph_of(value, "a page")
         if len(graph) > FULL:
             raise ValueError(
                 f"{len(graph):,} values are too many for a page, which shows up to {FULL}: give it the output of a part"

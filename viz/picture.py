@@ -169,7 +169,8 @@ def format_of(path: Path) -> str:
     if not format and files.is_stream(path):
         return "svg"
     if format not in FORMATS:
-        raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}")
+        cure = "; pages are written by viz.page" if format == "html" else ""
+        raise ValueError(f"cannot draw to {path.name!r}: the suffix must be one of {', '.join(FORMATS)}{cure}")
     return format
 
 

@@ -33,6 +33,13 @@ try:
 except ModuleNotFoundError:
     raise ImportError("viz.plots needs matplotlib: pip install 'gradgraph[plot]'") from None
 
+__all__ = ["Plot", "activations", "confusion", "decision_boundary", "gradient_norms", "loss_curve"]
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
 #: A marker for each class, for colour alone says too little.
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 #: Of text, to be read on a slide.

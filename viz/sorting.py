@@ -14,7 +14,7 @@ from viz.diagram import Card, Diagram, Ribbon, Row, named, role
 from viz.formulas import counted
 from viz.picture import Picture
 from viz.table import ROWS, Table
-from viz.text import SIGNS, pretty, short
+from viz.text import SIGNS, graph_of, pretty, short
 
 #: The most values that a picture shows.
 CARDS = 40
@@ -195,9 +195,7 @@ def why_sort(y: Value | Graph) -> WhySort:
     Recursion visits a value once per path to it: 7 visits to 3 values, along 4 paths; sorted, it takes 4 edges.
     A value that is visited again hands on again what it has handed on before: 1 of 3 gradients is wrong (✗).
     """
-    graph = Graph(y) if isinstance(y, Value) else y
-    if not isinstance(graph, Graph):
-        raise TypeError(f"why_sort needs a Value or a Graph, not {type(y).__name__}")
+    graph = graph_of(y, "why_sort")
     naive = graph.naive_backward_visits()
     found = naive.grads
     right = dict.fromkeys(graph.nodes, 0.0) | dict.fromkeys(graph.roots, 1.0)

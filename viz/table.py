@@ -12,7 +12,7 @@ from html import escape
 from autograd import Constant, Graph, Value
 from autograd.graph import BackwardStep
 from viz.formulas import called, figure, formula
-from viz.text import columns, cut, short, typeset, written_sum
+from viz.text import columns, cut, graph_of, short, typeset, written_sum
 
 #: So many rows are written before the rest is only counted.
 ROWS = 200
@@ -130,9 +130,7 @@ def graph_table(y: Value | Graph) -> Table:
     4  v₄    6 · a      6 · 3          18  ∂v₄/∂a = 6                           −1
     5  y     v₂ − v₄    9 − 18         −9  ∂y/∂v₂ = 1, ∂y/∂v₄ = −1               1
     """
-    graph = Graph(y) if isinstance(y, Value) else y
-    if not isinstance(graph, Graph):
-        raise TypeError(f"graph_table needs a Value or a Graph, not {type(y).__name__}")
+    graph = graph_of(y, "graph_table")
     shown = graph.nodes[:ROWS]
     terms: dict[Value, list[float]] = defaultdict(list)
     adjoint = dict.fromkeys(graph.nodes, 0.0) | dict.fromkeys(graph.roots, 1.0)

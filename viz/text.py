@@ -8,11 +8,26 @@ import unicodedata
 from collections.abc import Sequence
 from html import unescape
 
+from autograd import Graph, Value
 from autograd.operations import printable
 from autograd.symbol import latex_name
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def graph_of(value: object, what: str) -> Graph:
+    """The graph of a Value, or that which was given: what every view takes."""
+    if isinstance(value, Graph):
+        return value
+    if isinstance(value, Value):
+        return Graph(value)
+    given = f"{type(value).__name__} {value!r}"
+    if isinstance(value, (list, tuple)):
+        given = f"{type(value).__name__}: pass one Value, or Graph(*values)"
+    elif hasattr(value, "named_parameters"):
+        given = f"{type(value).__name__}: pass what it computes, or see viz.network and nn.save"
+    raise TypeError(f"{what} needs a Value or a Graph, not {given}")
 
 
 def number(x: float, digits: int = 3) -> str:

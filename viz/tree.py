@@ -13,7 +13,7 @@ from typing import NamedTuple
 from autograd import Constant, Graph, Value
 from autograd.operations import printable
 from viz.palette import RIBBON
-from viz.text import SIGNS, columns, cut, number, pretty, short, typeset
+from viz.text import SIGNS, columns, cut, graph_of, number, pretty, short, typeset
 
 #: The most lines that are written before the rest is only counted.
 LIMIT = 200
@@ -61,9 +61,7 @@ def tree(value: Value | Graph, *, width: int | None = None, color: bool | None =
        │  └─×2── w   data −3.00  grad  0.84 ████████
        └─×1─ b       data  7.00  grad  0.42 ████
     """
-    graph = Graph(value) if isinstance(value, Value) else value
-    if not isinstance(graph, Graph):
-        raise TypeError(f"tree needs a Value or a Graph, not {type(value).__name__}: pass one Value, or Graph(*values)")
+    graph = graph_of(value, "tree")
     width = max(20, shutil.get_terminal_size().columns if width is None else width)
     walk = _walk(graph, width)
     lines = list(islice(walk, LIMIT))
