@@ -174,7 +174,7 @@ def test_every_module_writes_by_replacing() -> None:
     """But for what is written to a folder that only Graphviz reads, to memory and to nothing."""
     found = {f"{path.parent.name}.{path.stem}": calls(path) for path in SOURCES}
     writers = {name for name, called in found.items() if "files.replace" in called}
-    assert writers == {"nn.storage", "viz.picture", "viz.page", "viz.film", "viz.worksheet", "viz.plots"}
+    assert writers == {"nn.storage", "viz.picture", "viz.html", "viz.worksheet", "viz.plots"}
     others = {name: called - {"files.replace"} for name, called in found.items()}
     assert {name: called for name, called in others.items() if called} == {
         "autograd.files": {"path.open", "unfinished.open", "target.open"},
