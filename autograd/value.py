@@ -322,7 +322,11 @@ class Value:
         zero_grad(topological_order(self))
 
     def item(self) -> float:
-        """The number, ``data``, by the name that PyTorch, JAX and NumPy give it."""
+        """The number, ``data``, by the name that PyTorch, JAX and NumPy give it.
+
+        >>> Value(2.0).item()
+        2.0
+        """
         return self.data
 
     def detach(self) -> Constant:
