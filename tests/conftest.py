@@ -20,8 +20,8 @@ os.environ |= {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf
 NEEDS = {
     "dask": "distribution",
     "jupytext": "lessons",
-    "llvmlite": "llvm project",
-    "matplotlib": "plots project",
+    "llvmlite": "llvm load project",
+    "matplotlib": "files plots project safety",
     "numpy": "compiled_fit distribution fuzzing jit program_batch program_structure source vector_math",
     "pdoc": "docs",
 }

@@ -224,6 +224,7 @@ raise SystemExit(os.waitpid(child, 0)[1])
 @fork
 def test_children_of_busy_threads() -> None:
     """Forked again and again while threads differentiate, compile and jit: every child can do all of it."""
+    pytest.importorskip("llvmlite")
     code = """
 import os, signal, threading
 from tests.test_concurrency import everything

@@ -501,6 +501,7 @@ def test_tables_are_aligned_by_what_a_terminal_shows() -> None:
     at = head.index("operation")
     operations = zip(body, ("leaf", "leaf", "数据 ·"), strict=True)
     assert [columns(line[: line.index(operation)]) for line, operation in operations] == [at] * 3
+    assert columns("\u302a变e\u0301") == 3  # a mark that is wide takes no column either
     assert {columns(line) for line in (rule, *body)} == {columns(rule)}
     equations = [line for line in str(explain(exp(x * w), x)).splitlines() if line.startswith("  ∂")]
     assert len({columns(line[: line.index(" = ")]) for line in equations[:3]}) == 1

@@ -45,7 +45,8 @@ def neuron() -> Value:
 
 def columns(text: str) -> int:
     """The columns of a terminal that a line takes."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    seen = [c for c in text if unicodedata.category(c) not in ("Mn", "Me")]
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in seen)
 
 
 def read(line: str) -> tuple[str, str, str, str, str, str]:

@@ -247,6 +247,7 @@ def engine(
     if request.param == "dot":
         monkeypatch.setitem(sys.modules, "pygraphviz", None)
     else:
+        pytest.importorskip("pygraphviz")
         folder = tmp_path_factory.mktemp("bin")
         monkeypatch.setenv("PATH", str(folder))
         if "beside" in request.param:

@@ -142,8 +142,8 @@ def columns(text: str) -> int:
     """The columns that a terminal gives to a text: two for wide characters, none for combining ones."""
     if text.isascii():
         return len(text)
-    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
-    return len(text) + wide - sum(unicodedata.category(c) in ("Mn", "Me") for c in text)
+    seen = [c for c in text if unicodedata.category(c) not in ("Mn", "Me")]
+    return len(seen) + sum(unicodedata.east_asian_width(c) in "WF" for c in seen)
 
 
 def cut(text: str, room: int) -> str:
