@@ -1,6 +1,6 @@
 """Graphs in any order of events, against a mirror that knows no engine.
 
-The mirror is a record per node.  Values are those of mpmath, local partials its difference quotients in 40
+The mirror is a record per node.  Values are those of mpmath, local partials its difference quotients in 100
 digits, and gradients are found in forward mode.  What was found right is kept to the bit, so that nothing
 may change but by the event that changes it.
 """
@@ -28,7 +28,7 @@ from tests.graphs import Recorded, Result, agree, bits, eager, outcome, terms
 from viz import explain, graph_table, tree
 
 mp = MPContext()
-mp.dps = 40
+mp.dps = 100  # also beside a number of 60 digits, the largest there is here, a small step is seen
 #: Every row again.
 FORMULAS: dict[str, Callable[..., Any]] = {
     **{name: getattr(operator, name) for name in ("add", "sub", "mul", "neg", "pow", "abs")},
@@ -83,7 +83,7 @@ class Node:
 
 
 def exactly(name: str, operands: Sequence[Any]) -> Any:
-    """A row in 40 digits, or None where it has no real number."""
+    """A row in 100 digits, or None where it has no real number."""
     try:
         z = FORMULAS[name](*table[name].columns([mp.mpf(x) for x in operands]))
     except (ArithmeticError, ValueError):
