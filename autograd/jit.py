@@ -200,7 +200,7 @@ def _structure(tree: Tree) -> Hashable:
 class Jitted:
     """A function that runs as a program; made by :func:`jit`."""
 
-    def __init__(self, f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> None:
+    def __init__(self, f: Callable[..., Any], argnums: int | Sequence[int]) -> None:
         if not callable(f):
             raise TypeError(f"jit needs a function, not {type(f).__name__} {f!r}")
         functools.update_wrapper(self, f, updated=())

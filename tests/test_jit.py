@@ -231,6 +231,7 @@ def test_what_the_other_branch_avoids() -> None:
     assert close(fast(2.0), math.log(2.0))
     assert fast(-2.0) == -2.0
     assert fast.value_and_grad(2.0) == (math.log(2.0), 0.5)
+    assert jit(lambda x, y: x * x * y).value_and_grad(3.0, 5.0) == (45.0, 30.0)  # by the first, if left out
     assert fast.value_and_grad(-2.0) == (-2.0, 1.0)
 
     @jit

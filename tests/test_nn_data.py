@@ -235,6 +235,7 @@ def test_classes_may_be_given(tmp_path: Path) -> None:
         ('a,b,kind\n1,2,"x\ny"\n1,two,x\n', "line 4, column 'b': 'two' is not a finite number"),
         ('a,b,kind\n1,2,x\n1,2,"x\n3,4,x\n', "line 3: this is not CSV: unexpected end of data"),
         (b"a,b,kind\n1,2,x\n1,2,\xe7\n", "line 3: this is not UTF-8; save the file as UTF-8 text"),
+        (b"\n\xe7\n", "line 2: this is not UTF-8; save the file as UTF-8 text"),
         ("a,b,kind\n1,2,x\n".encode("utf-16"), "line 1: this is not UTF-8; save the file as UTF-8 text"),
     ],
 )

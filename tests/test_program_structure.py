@@ -198,7 +198,7 @@ def test_what_cannot_be_compiled_says_why() -> None:
         with pytest.raises(ValueError, match="weighted sum"):
             graph.compile([x, inner], backend=backend)
         with pytest.raises(ValueError, match=r"label='w'|\bw\b"):
-            graph.compile([w, x, w], backend=backend)
+            graph.compile([x, w, w], backend=backend)
         with pytest.raises(ValueError, match=r"label='x'|\bx\b"):
             graph.compile([], [x, w, x], backend=backend)
         wrong: Any
