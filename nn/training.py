@@ -180,8 +180,8 @@ def fit(
                 raise FileNotFoundError(f"there is no folder {str(checkpoint.parent)!r} for checkpoints") from None
     history = training.history
     history.ended, history.path = "interrupted", "" if fast else f"eager: {why}"
-    # A log file keeps what a bar would overwrite.
-    log = progress and not (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    # A log file keeps what a bar would overwrite. (A notebook's kernel runs in kernelapp; nbconvert imports the rest.)
+    log = progress and not (sys.stderr.isatty() or "ipykernel.kernelapp" in sys.modules)
     first = len(history.losses)
     bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch", disable=log or not progress)
 

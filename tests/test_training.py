@@ -461,8 +461,9 @@ def test_the_gradient_may_be_clipped() -> None:
         train(network(), SGD(model.parameters(), lr=0.5), clip_norm=0.0)
 
 
-def test_a_log_file_gets_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    """With loss and metric, and nothing that overwrites; without progress, none."""
+def test_a_log_file_gets_ten_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """With loss and metric, and nothing that overwrites; without progress, none. A notebook may be run from it."""
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
     model = network()
     for progress in (True, False):
         optimizer = SGD(model.parameters(), lr=0.1)
@@ -474,7 +475,7 @@ def test_a_log_file_gets_ten_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_notebook_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """One line that is written over again, ending with the last loss."""
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setitem(sys.modules, "ipykernel.kernelapp", sys)
     model = network()
     history = fit(model, cross_entropy, XOR, SGD(model.parameters(), lr=0.1), epochs=3, metric=accuracy)
     shown = capsys.readouterr().err
