@@ -108,7 +108,7 @@ class Program:
         if backend not in ("auto", "llvm", "source"):
             raise ValueError(f"backend must be 'auto', 'llvm' or 'source', not {backend!r}")
         task = self._task()
-        if backend == "llvm" or (backend == "auto" and all(map(importlib.util.find_spec, ("llvmlite", "numpy")))):
+        if backend == "llvm" or (backend == "auto" and all(map(_is_installed, ("llvmlite", "numpy")))):
             try:
                 from autograd.machine import Machine
 
@@ -392,8 +392,13 @@ def _leaves(what: str, values: Sequence[Value]) -> tuple[Value, ...]:
 
 def _float64(numbers: Sequence[float]) -> Any:
     """An array of doubles: NumPy's where it is installed."""
-    try:
-        import numpy as np
-    except ImportError:
+    if not _is_installed("numpy"):
         return array("d", numbers)
+    import numpy as np
+
     return np.array(numbers, dtype=float)
+
+
+@functools.cache  # to look for a package takes a lock of Python's, which Ctrl-C may leave behind
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None

@@ -22,7 +22,8 @@ NEEDS = {
     "jupytext": "lessons",
     "llvmlite": "llvm load project",
     "matplotlib": "files plots project safety",
-    "numpy": "compiled_fit distribution fuzzing jit program_batch program_structure source vector_math",
+    "numpy": "compiled_fit distribution fuzzing jit program_batch program_structure source stateful_graph"
+    " stateful_training vector_math",
     "pdoc": "docs",
 }
 missing = " ".join(files for package, files in NEEDS.items() if find_spec(package) is None).split()
