@@ -323,6 +323,8 @@ class Jitted:
     def _over(self, args: Sequence[Tree], differentiated: bool) -> tuple[_Variant, list[Any], list[Any], list[float]]:
         """The variant of the first example, the leaves of the arguments, and outputs and slopes over all examples."""
         leaves = _columns(args, self._name)
+        import numpy as np
+
         if self._recorded(leaves):
             raise TypeError(f"a batch of {self._name} gives arrays, which nothing can record or differentiate")
         first = shaped(_example(leaves, 0), list(args))
@@ -343,12 +345,16 @@ class Jitted:
             )
         try:
             outputs, slopes, others = variant.over(leaves, differentiated)
-        except Exception:  # of an example that would take another branch, perhaps
-            for i in range(next(len(x) for x in leaves if not isinstance(x, float))):
+        except Exception:  # of an example that would take another branch, or a slope that is infinite when recorded
+            examples = range(next(len(x) for x in leaves if not isinstance(x, float)))
+            for i in examples:
                 self._follow(variant, args, leaves, i)
-            raise
-        for i in others:
-            self._follow(variant, args, leaves, i)
+            found = [self._at(args, _example(leaves, i), differentiated)[1] for i in examples]
+            outputs = list(np.array([one.outputs for one in found]).T)
+            slopes = np.array([one.slopes for one in found]).sum(axis=0).tolist()
+        else:
+            for i in others:
+                self._follow(variant, args, leaves, i)
         return variant, leaves, outputs, slopes
 
     def _follow(self, variant: _Variant, args: Sequence[Tree], leaves: Sequence[Any], i: int) -> None:

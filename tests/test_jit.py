@@ -690,6 +690,15 @@ def test_a_batch_at_poles() -> None:
     assert fast.batch(x, y).tolist() == pytest.approx(expected, nan_ok=True)
 
 
+def test_a_batch_where_a_recorded_slope_is_infinite() -> None:
+    """The derivative of sqrt at 0, which a program finds by a division, is infinite and no error."""
+    fast = jit(grad(lambda x, w: sqrt(x) * w, (0, 1)))
+    slopes, roots = fast.batch(np.array([4.0, 0.0]), np.array([2.0, 3.0]))
+    assert (slopes.tolist(), roots.tolist()) == ([0.5, math.inf], [2.0, 0.0])
+    shared = jit(grad(lambda x, w: sqrt(x) * w**2), 1)
+    assert shared.value_and_grad_batch(np.array([4.0, 0.0]), 3.0) == (math.inf, math.inf)
+
+
 def test_batches_need_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "numpy", None)
     with pytest.raises(ImportError, match=r"batches need numpy: pip install 'gradgraph\[fast\]'"):
