@@ -14,7 +14,7 @@ test: .venv/dev  ## the tests, and the examples of README and docstrings
 
 ENVIRONMENTS ?= ALL
 test-all: .venv/dev  ## the wheel: on every Python found, each extra alone, under odd conditions, its types
-	PYENV_VERSION=$$(pyenv versions --bare 2>/dev/null | sort -rV | paste -sd: -) \
+	PATH="$$PATH$$(printf ':%s' $${PYENV_ROOT:-$$HOME/.pyenv}/versions/*/bin)" \
 	  $(BIN)/tox run -e $(ENVIRONMENTS) -- $(TESTS)
 
 conformance: .venv/dev  ## every row against 50 digits, PyTorch and JAX: writes tests/conformance.md

@@ -23,7 +23,7 @@ from autograd import operations as ops
 from autograd.operations import BUILT_IN, Domain, table
 
 # Rows that a user might make: one operand, two, and columns; the last with a forward that returns an int.
-cube = Operation("cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
+cube = Operation("own_cube", lambda x: x * x * x, (lambda x, z: 3.0 * x * x,))
 mixed = Operation(
     "mixed",
     lambda x, y: x * y + math.sin(x),

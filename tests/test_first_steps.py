@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 import autograd
@@ -121,7 +120,7 @@ RATE = SGD(MODEL.parameters(), lr=0.1)
 MISTAKES: dict[str, tuple[Callable[[Value, Value], object], type[Exception], str]] = {
     "a list": (lambda o, x: a.Value([1, 2]), TypeError, "not list [1, 2]: give its numbers one at a time"),
     "an array": (
-        lambda o, x: a.Value(np.array(1.5)),
+        lambda o, x: a.Value(pytest.importorskip("numpy").array(1.5)),
         TypeError,
         "not ndarray array(1.5): x.tolist() has plain numbers",
     ),

@@ -288,7 +288,7 @@ def test_a_row_unknown_in_another_process_says_so() -> None:
     """A pickle of a user's row, loaded where the row is not defined."""
     program = "import sys, pickle; pickle.loads(sys.stdin.buffer.read())"
     done = subprocess.run([sys.executable, "-c", program], input=pickle.dumps(cube(Value(2.0))), capture_output=True)
-    assert "operation 'cube' is not defined here: define it before unpickling" in done.stderr.decode()
+    assert "operation 'own_cube' is not defined here: define it before unpickling" in done.stderr.decode()
 
 
 def test_slopes_are_infinite_as_ieee_754_says() -> None:
