@@ -31,16 +31,24 @@ def evenly(low: float, high: float, count: int) -> list[float]:
     return [low + (high - low) * i / (count - 1) for i in range(count)]
 
 
-def lead_of_each(output: Any) -> list[float]:
-    """By how much each class is ahead of the best other one, for a model's output.
+def scores(output: Any) -> list[Any]:
+    """A score per class, for a model's output: the largest is chosen, as by ``nn.predict``.
 
-    >>> lead_of_each(Value(-2.0)), lead_of_each([Value(1.0), Value(4.0), Value(2.0)])
-    ([2.0, -2.0], [-3.0, 2.0, -2.0])
+    >>> [score.data for score in scores(Value(-2.0))]
+    [1.0, -1.0]
     """
     if isinstance(output, Value):
-        ahead = output.data - (0.5 if output.op is sigmoid else 0.0)
-        return finite([-ahead, ahead])
-    scores = [x.data for x in output]
+        half = 0.5 * (output - 0.5 if output.op is sigmoid else output)
+        return [-half, half]
+    return list(output)
+
+
+def leads(scores: list[float]) -> list[float]:
+    """By how much each class is ahead of the best other one.
+
+    >>> leads([1.0, -1.0]), leads([1.0, 4.0, 2.0])
+    ([2.0, -2.0], [-3.0, 2.0, -2.0])
+    """
     return finite([score - max(scores[:c] + scores[c + 1 :]) for c, score in enumerate(scores)])
 
 
@@ -60,11 +68,11 @@ def on_a_plane(example: Any) -> bool:
     return two and isinstance(y, Real) and float(y) >= -1.0 and float(y).is_integer()
 
 
-def choice(output: Any) -> tuple[int, float]:
+def choice(scores: list[float]) -> tuple[int, float]:
     """The class that is chosen, of equals the first, and by how much it is ahead; nan if that is not known."""
-    leads = lead_of_each(output)
-    c = max(range(len(leads)), key=leads.__getitem__)
-    return c, math.nan if any(map(math.isnan, leads)) else leads[c]
+    ahead = leads(scores)
+    c = max(range(len(ahead)), key=ahead.__getitem__)
+    return c, math.nan if any(map(math.isnan, ahead)) else ahead[c]
 
 
 def coded(choices: Sequence[Sequence[tuple[int, float]]]) -> tuple[list[str], int]:

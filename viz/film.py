@@ -12,7 +12,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Protocol
 
-from autograd import Graph, Value, fsum
+from autograd import Graph, Value, fsum, jit
 from autograd.algorithms import assign
 from autograd.context import contained, recorded
 from viz import boundary, dot, html, palette
@@ -101,13 +101,14 @@ def training_page(
     chosen = sorted({round((epochs - 1) * k / frames) for k in range(frames + 1)})
     examples, points = _some(data, EXAMPLES), _some(data, POINTS)
     sides = boundary.around([x for x, _ in data], SIDE) if all(map(boundary.on_a_plane, data)) else None
+    scores: Any = jit(lambda x, y: boundary.scores(model([x, y])))  # a hundred thousand times, with all the frames
     networks, choices, before = [], [], model.state_dict()
     try:
         for epoch in chosen:
             model.load_state_dict(states[epoch])
             with recorded():
                 networks.append(_network(model, examples, loss))
-                choices.append([boundary.choice(model([x, y])) for y in sides[1] for x in sides[0]] if sides else [])
+            choices.append([boundary.choice(scores(x, y)) for y in sides[1] for x in sides[0]] if sides else [])
     except Exception as error:
         error.add_note(f"in the state after epoch {epoch + 1}")
         raise

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from autograd import files
 from autograd.context import contained, recorded
 from autograd.operations import Operation, printable, table
-from viz.boundary import COLOURS, HUGE, around, evenly, finite, lead_of_each
+from viz.boundary import COLOURS, HUGE, around, evenly, finite, leads, scores
 from viz.palette import FILL, HAIRLINE, INK, MUTED, PAPER, RIBBON, STROKE
 from viz.text import number
 
@@ -206,7 +206,7 @@ def decision_boundary(
             raise ValueError(f"the target of example {i} is not the number of a class: {y!r}")
     across, up = around([x for x, _ in data], resolution)
     with recorded():  # so that an output knows its activation
-        leads = [[lead_of_each(model([x1, x2])) for x1 in across] for x2 in up]
+        ahead = [[leads([score.data for score in scores(model([x1, x2]))]) for x1 in across] for x2 in up]
 
     shape = (up[-1] - up[0]) / (across[-1] - across[0])
     note = "Darker: the output is further from the boundary."
@@ -214,8 +214,8 @@ def decision_boundary(
     axes.set_aspect("equal")
     axes.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
     axes.grid(visible=False)
-    for c in reversed(range(len(leads[0][0]))):  # so that what is tied goes to the first class
-        lead = [[point[c] for point in row] for row in leads]
+    for c in reversed(range(len(ahead[0][0]))):  # so that what is tied goes to the first class
+        lead = [[point[c] for point in row] for row in ahead]
         known = [x for row in lead for x in row if x == x]
         if known and max(known) >= 0.0:
             tints = _mixed(PAPER, COLOURS[c % len(COLOURS)])
