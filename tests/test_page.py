@@ -20,12 +20,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
-from autograd import Graph, Operation, Value, kinks, label_from, name_scope, relu, tanh
+from autograd import Graph, Operation, Value, label_from, name_scope, relu, tanh
 from autograd import operations as ops
 from autograd.graph import ForwardStep
 from autograd.operations import BUILT_IN, table
 from nn import MLP
 from tests.browser import chromium, logged, needs_browser
+from tests.graphs import kinks
 from viz import Page, page
 from viz.flow import gradient_flow
 from viz.text import number, short
@@ -136,8 +137,7 @@ def points(op: Operation, count: int) -> list[list[float]]:
     rng = random.Random(op.name)
     domains = [domain for domain in op.domain for _ in range(count // len(op.partials))]
     sampled = [[rng.uniform(*rng.choice(domain)) for domain in domains] for _ in range(12)]
-    rows = [line.split("|")[1:3] for line in str(kinks.__doc__).splitlines() if line.startswith("|")]
-    for name, cell in rows:
+    for name, cell, *_ in kinks():
         at = cell.split(",")
         if name.strip() == op.name and len(at) == count:
             sampled.append([float(x) for x in at])
