@@ -260,7 +260,7 @@ def test_validation_that_leaves_a_domain() -> None:
         return y if d > 0.0 else log(1.0 + y)
 
     for compiled in (False, True):
-        with pytest.raises(ValueError, match="math domain error") as caught:
+        with pytest.raises(ValueError, match=r"math domain error|positive") as caught:
             run(compiled, Slope, loss, [(1.0, 1.0)], descend(lr=3.0), epochs=9, validation=[(1.0, -1.0)])
         assert any(note.startswith("in log(u), u = -") for note in caught.value.__notes__)
 

@@ -36,7 +36,8 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "course" / "lessons"
     folder.parent.mkdir(exist_ok=True)
-    with FileLock(f"{folder}.lock"):
+    with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PYTHONSAFEPATH", raising=False)  # a lesson imports what lies beside it
         if not folder.exists():
             build(folder)
     return folder
@@ -100,7 +101,7 @@ def test_jupytext_writes_what_it_reads(lesson: Path) -> None:
 @each
 def test_script(lesson: Path, tmp_path: Path) -> None:
     """It ends well and without a warning, and writes nowhere but below the folder in which it is run."""
-    environment = os.environ | {"PYTHONUTF8": "1", "MPLBACKEND": "agg"}
+    environment = os.environ | {"PYTHONUTF8": "1", "MPLBACKEND": "agg", "PYTHONSAFEPATH": ""}
     done = subprocess.run(
         [sys.executable, "-W", "error", lesson],
         capture_output=True,
@@ -184,7 +185,9 @@ def test_a_lesson_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest
     out.mkdir(parents=True)
     (out / "index.html").write_text("older")
     monkeypatch.setattr(build_lessons, "LESSONS", lessons)
-    with pytest.raises(RuntimeError, match=r"01_broken, cell 3 of 3:\n\n1\.0 / x\n\nZeroDivisionError: float division"):
+    with pytest.raises(
+        RuntimeError, match=r"cell 3 of 3:\n\n1\.0 / x\n\nZeroDivisionError: (float )?division"
+    ):
         build(out)
     assert [path.name for path in out.parent.iterdir()] == ["lessons"]
     assert [path.read_text() for path in out.iterdir()] == ["older"]

@@ -339,7 +339,7 @@ def errors(labels: Sequence[str]) -> Iterator[str]:
         zero = Value(0.0, label=label)
         yield str(Graph(sqrt(zero)).first_nonfinite())
         compiled = Graph(zero.exp().log()).compile([zero])
-        with pytest.raises(ValueError, match="math domain error") as caught:
+        with pytest.raises(ValueError, match=r"math domain error|positive") as caught:
             compiled(-1e9)
         yield "\n".join([str(caught.value), *caught.value.__notes__])
         yield str(gradcheck(lambda x: x * x, [x]))
