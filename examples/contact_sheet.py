@@ -73,7 +73,7 @@ def main() -> None:
     views: dict[str, Callable[[Path], object]] = {
         "neuron": view(o, parameters=parameters),
         "neuron before backward": view(neuron(backward=False)["o"], parameters=parameters),
-        "reuse": view(reuse(), title="A value used twice collects both gradients"),
+        "reuse": view(reuse()["f"], title="A value used twice collects both gradients"),
         "dead and saturated": view(flat()),
         "highlight": view(o, highlight=names["w1"], parameters=parameters),
         "without partials": view(o, hide="partials", parameters=parameters),

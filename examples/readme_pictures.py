@@ -1,4 +1,4 @@
-"""The pictures and the page of the README, made in ``examples/pictures/`` by ``make pictures``."""
+"""The pictures and pages of the README, made in ``examples/pictures/`` by ``make pictures``."""
 
 import shutil
 import subprocess
@@ -6,9 +6,9 @@ import tempfile
 from pathlib import Path
 
 from autograd import Value, fsum, label_from
-from nn import MLP, binary_cross_entropy_with_logits, initializers
+from nn import MLP, Adam, binary_cross_entropy_with_logits, fit, initializers
 from nn.data import moons
-from viz import network, page, save
+from viz import explain, network, page, save, training_page
 
 FOLDER = Path(__file__).parent / "pictures"
 
@@ -26,15 +26,16 @@ def neuron(*, backward: bool = True) -> dict[str, Value]:
     return names
 
 
-def reuse() -> Value:
+def reuse() -> dict[str, Value]:
     """A value used twice collects both gradients."""
     a, b = Value(-2.0), Value(3.0)
     d = a * b
     e = a + b
     f = d * e
-    label_from({"a": a, "b": b, "d": d, "e": e, "f": f})
+    names = {"a": a, "b": b, "d": d, "e": e, "f": f}
+    label_from(names)
     f.backward()
-    return f
+    return names
 
 
 def deep_loss(activation: str, init: initializers.Initializer) -> Value:
@@ -46,25 +47,50 @@ def deep_loss(activation: str, init: initializers.Initializer) -> Value:
     return loss
 
 
-def screenshot(html: Path, png: Path) -> None:
-    """A page as Chromium shows it."""
+def film(path: Path) -> Path:
+    """A training on the moons, epoch by epoch."""
+    data, states = moons(100), []
+    model = MLP(2, [8, 8, 1], activation="relu", seed=0)
+    history = fit(
+        model,
+        binary_cross_entropy_with_logits,
+        data,
+        Adam(model.parameters(), lr=0.05),
+        epochs=40,
+        batch_size=10,
+        after_epoch=lambda model: states.append(model.state_dict()),
+        progress=False,
+    )
+    return training_page(model, history, path, states=states, data=data, loss=binary_cross_entropy_with_logits)
+
+
+def screenshot(html: Path, png: Path, size: str, *, at: str = "", scale: int = 1) -> None:
+    """A page as Chromium shows it, at a place that its address names."""
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"]
-        size = ["--window-size=1400,800", f"--screenshot={png.resolve()}", f"{html.resolve().as_uri()}#live"]
-        subprocess.run(["chromium", *options, *size], check=True, capture_output=True, timeout=60)
+        options += [f"--window-size={size}", f"--force-device-scale-factor={scale}", f"--screenshot={png.resolve()}"]
+        address = html.resolve().as_uri() + at
+        subprocess.run(["chromium", *options, address], check=True, capture_output=True, timeout=60)
 
 
 def main() -> None:
     """Draw them all."""
-    names = neuron()
+    names, twice = neuron(), reuse()
     save(names["o"], FOLDER / "neuron.svg", parameters=[names["w1"], names["w2"], names["b"]])
-    save(reuse(), FOLDER / "reuse.svg", title="A value used twice collects both gradients")
+    save(twice["f"], FOLDER / "reuse.svg", title="A value used twice collects both gradients")
     network(deep_loss("sigmoid", initializers.xavier_uniform)).save(FOLDER / "vanishing.svg")
     live = page(names["o"], FOLDER / "neuron.html", parameters=[names["w1"], names["w2"], names["b"]])
-    if shutil.which("chromium"):
-        screenshot(live, FOLDER / "page.png")
-    else:
-        print("page.png stays as it was: there is no chromium to look at the page")
+    played = film(FOLDER / "moons.html")
+    if not shutil.which("chromium"):
+        print("the .png files stay as they were: there is no chromium to look at the pages")
+        return
+    screenshot(live, FOLDER / "page.png", "1400,760", at="#live")
+    screenshot(played, FOLDER / "moons.png", "1400,840", at="#frame=40")
+    with tempfile.TemporaryDirectory() as folder:
+        derivation = Path(folder) / "derivation.html"
+        text = explain(twice["f"], twice["a"], paths=True).html()
+        derivation.write_text(f'<meta charset="utf-8"><body style="margin: 20px">{text}', encoding="utf-8")
+        screenshot(derivation, FOLDER / "derivation.png", "640,520", scale=2)
 
 
 if __name__ == "__main__":

@@ -43,16 +43,20 @@ ORDER = {
 }
 
 
-def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every example in the README gives what is printed there."""
+@pytest.mark.parametrize(
+    ("name", "count", "files"),
+    [("README.md", 27, ["moons.html", "neuron.html", "neuron.svg"]), ("GUIDE.md", 54, [])],
+)
+def test_examples(name: str, count: int, files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every example gives what is printed there, and writes what it says."""
     monkeypatch.chdir(tmp_path)
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    Path("README.md").write_text(text.replace("math domain error", complaint(math.log, -1.0)), encoding="utf-8")
-    results = doctest.testfile("README.md", module_relative=False, optionflags=flags)
-    assert results.attempted >= 39
+    text = (ROOT / name).read_text(encoding="utf-8")
+    Path(name).write_text(text.replace("math domain error", complaint(math.log, -1.0)), encoding="utf-8")
+    results = doctest.testfile(name, module_relative=False, optionflags=flags)
+    assert results.attempted >= count
     assert results.failed == 0
-    assert (tmp_path / "neuron.svg").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, *files]
 
 
 def imports(path: Path) -> set[str]:
@@ -258,7 +262,7 @@ def test_the_pictures_of_the_readme_are_up_to_date(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(readme_pictures, "FOLDER", tmp_path)
     readme_pictures.main()
     made = {path.name: path for path in tmp_path.iterdir()}
-    shown = re.findall(r"\]\((examples/pictures/[^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    shown = re.findall(r"(?:\]\(|src=\")(examples/pictures/[^)\"]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert {Path(name).name for name in shown} == made.keys()
     for name in shown:
         if not name.endswith(".png"):
