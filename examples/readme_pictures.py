@@ -67,7 +67,7 @@ def film(path: Path) -> Path:
 def screenshot(html: Path, png: Path, size: str, *, at: str = "", scale: int = 1) -> None:
     """A page as Chromium shows it, at a place that its address names."""
     with tempfile.TemporaryDirectory() as profile:
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", f"--user-data-dir={profile}"]
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={profile}"]
         options += [f"--window-size={size}", f"--force-device-scale-factor={scale}", f"--screenshot={png.resolve()}"]
         address = html.resolve().as_uri() + at
         subprocess.run(["chromium", *options, address], check=True, capture_output=True, timeout=60)
@@ -84,7 +84,7 @@ def main() -> None:
     if not shutil.which("chromium"):
         print("the .png files stay as they were: there is no chromium to look at the pages")
         return
-    screenshot(live, FOLDER / "page.png", "1400,760", at="#live")
+    screenshot(live, FOLDER / "page.png", "1400,780", at="#live")
     screenshot(played, FOLDER / "moons.png", "1400,840", at="#frame=40")
     with tempfile.TemporaryDirectory() as folder:
         derivation = Path(folder) / "derivation.html"
