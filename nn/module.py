@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import reprlib
 import sys
 from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 
 from autograd import Constant, Value
 from autograd.algorithms import assign, zero_grad
+from autograd.context import contained
 from autograd.operations import real
+
+#: The modules whose text is being made. Not reprlib's, which after Ctrl-C takes a module for one of them for ever.
+_shown: ContextVar[frozenset[int]] = ContextVar("shown", default=frozenset())
 
 
 class Module:
@@ -120,8 +124,11 @@ class Module:
         lines = [f"  ({name}): {held!r}".replace("\n", "\n  ") for name, held in parts if isinstance(held, Module)]
         return "\n".join([f"{type(self).__name__}(", *lines, ")"]) if lines else f"{type(self).__name__}()"
 
-    @reprlib.recursive_repr("…")  # where a part knows what it is a part of
+    @contained
     def __repr__(self) -> str:
+        if id(self) in _shown.get():  # a part knows what it is a part of
+            return "…"
+        _shown.set(_shown.get() | {id(self)})
         count = len(self.parameters())
         return f"{self._described()}  # {count} parameter{'' if count == 1 else 's'}"
 

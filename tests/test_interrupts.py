@@ -2,6 +2,7 @@
 
 import ast
 import dis
+import itertools
 import random
 import signal
 import sys
@@ -9,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import pytest
@@ -328,3 +329,32 @@ def test_such_loops_are_found(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert len(uncovered(path)) > 0 or sys.version_info < (3, 12)
+
+
+def test_the_text_of_a_network() -> None:
+    """Interrupted at any instruction, the next text is whole."""
+    net, countdown = MLP(1, [1], seed=0), 0
+    whole = repr(net)
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal countdown
+        frame.f_trace_opcodes = True
+        countdown -= event == "opcode"
+        if not countdown:
+            raise KeyboardInterrupt
+        return trace
+
+    for after in itertools.count(1):
+        countdown = after
+        before = sys.gettrace()
+        try:
+            sys.settrace(trace)
+            text = repr(net)
+            break
+        except KeyboardInterrupt:
+            continue
+        finally:
+            sys.settrace(before)
+            assert repr(net) == whole
+    assert text == whole
+    assert after > 100
