@@ -114,7 +114,7 @@ def code_lines(path: Path) -> int:
 def test_the_code_stays_small() -> None:
     """A budget per package; it is raised with a reason only."""
     sizes = {path: code_lines(path) for path in SOURCES}
-    for package, budget in {"autograd": 3850, "nn": 1740, "viz": 3700}.items():
+    for package, budget in {"autograd": 3850, "nn": 1750, "viz": 3700}.items():
         assert sum(size for path, size in sizes.items() if path.parent.name == package) <= budget
     core = ("operations.py", "algorithms.py", "value.py", "graph.py")
     assert sum(sizes[FOLDERS["autograd"] / name] for name in core) <= 1010
