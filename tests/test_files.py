@@ -283,9 +283,11 @@ def test_what_is_secret_is_never_readable(tmp_path: Path, monkeypatch: pytest.Mo
     assert seen == [0o600]
 
 
-@pytest.mark.parametrize(
-    "name", ["a b.txt", "Ж–∂.txt", "é" * 127, "x" * 255, "\udcff.txt", "new\nline", "-o", ".hidden"]
-)
+ASCII = ["a b.txt", "x" * 255, "\udcff.txt", "new\nline", "-o", ".hidden"]
+OTHERS = ["Ж–∂.txt", "é" * 127] if sys.getfilesystemencoding() == "utf-8" else []
+
+
+@pytest.mark.parametrize("name", ASCII + OTHERS)
 def test_names(name: str, tmp_path: Path) -> None:
     """Of any kind, and as long as they may be; one byte more is an error that has it."""
     for content in (b"1", b"22"):
