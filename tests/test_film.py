@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from autograd import Value, fsum
+from autograd.jit import Jitted
 from nn import MLP, SGD, History, Layer, Module, binary_cross_entropy_with_logits, cross_entropy, fit, squared_error
 from nn.data import blobs, moons
 from viz import film, network, training_page
@@ -117,6 +118,37 @@ def test_the_plane_tells_the_class_that_is_predicted(tmp_path: Path) -> None:
     assert plane["points"] == [[*x, max(y, 0)] for x, y in DATA]
 
 
+class Bent(MLP):
+    """Another branch on either side of a line."""
+
+    def __call__(self, x: Any) -> Any:
+        y = super().__call__(x)
+        return y if x[0] > 0.25 else y - 0.5
+
+
+def no_batch(*_: object) -> None:
+    raise ImportError("batches need numpy: pip install 'gradgraph[fast]'")
+
+
+def test_a_model_that_branches_is_asked_at_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is where there is no NumPy: what would be done at once is done one by one."""
+    found = []
+    for name, missing in (("a.html", False), ("b.html", True)):
+        model = Bent(2, [2, 1], "tanh", seed=1)
+        history, states = trained(model, squared_error, DATA, 2)
+        if missing:
+            monkeypatch.setattr(Jitted, "batch", no_batch)
+        path = training_page(model, history, tmp_path / name, states=states, data=DATA, loss=squared_error)
+        found.append(numbers(path)["plane"])
+    plane, side = found[0], found[0]["side"]
+    assert found[1] == plane
+    model.load_state_dict(states[-1])
+    across, up = ([low + (high - low) * i / (side - 1) for i in range(side)] for low, high in map(plane.get, _SIDES))
+    classes = [int(model([x, y]).data > 0.0) for y in up for x in across]
+    assert [CODES.index(cell) // plane["steps"] for cell in plane["frames"][-1]] == classes
+    assert 0 < sum(classes) < len(classes)
+
+
 _SIDES = ("across", "up")
 
 
@@ -207,6 +239,7 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
         ({"loss": lambda output, target: 1.0}, TypeError, "must return a Value, not float"),
         ({"model": lambda x: x}, TypeError, "needs a network, such as nn.MLP"),
         ({"path": tmp_path / "no" / "a.html"}, FileNotFoundError, "there is no folder"),
+        ({"model": MLP(2, [12_500, 1])}, ValueError, r"takes up to 50,000 parameters, not 50,001: see viz.network"),
     ]
     given = {"model": model, "history": history, "path": tmp_path / "a.html"}
     given |= {"states": states, "data": DATA, "loss": squared_error}

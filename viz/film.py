@@ -24,6 +24,8 @@ from viz.text import number
 
 #: Over how many examples the gradients are means; how many are drawn as points; how many weights are drawn.
 EXAMPLES, POINTS, WEIGHTS = 50, 400, 200
+#: A network that is larger would take minutes for every frame.
+LARGEST = 50_000
 #: How many predictions along each side of the boundary's picture.
 SIDE = 40
 #: The width of the network, in points: less than that of a picture, so that it can be read beside others.
@@ -73,7 +75,7 @@ def training_page(
     Raises:
         TypeError: if the model has no ``state_dict``, or the loss is not a function or returns no Value.
         ValueError: if there is nothing to show, the states are not one per epoch, or the model is not made
-            of ``nn`` layers; nothing is written then.
+            of ``nn`` layers, or is larger than 50,000 parameters; nothing is written then.
         KeyError: if a state is of another model.
         RuntimeError: if Graphviz is not installed.
 
@@ -95,20 +97,22 @@ def training_page(
         raise ValueError(f"frames must be a whole number, at least 1, not {frames!r}")
     if not data or not epochs:
         raise ValueError("training_page needs at least one example and one epoch")
+    if (count := len(model.state_dict())) > LARGEST:
+        raise ValueError(f"training_page takes up to {LARGEST:,} parameters, not {count:,}: see viz.network(loss)")
     if len(states) != epochs:
         how = "states = []; fit(..., after_epoch=lambda model: states.append(model.state_dict()))"
         raise ValueError(f"states must be one per epoch, {epochs} as in the history, not {len(states)}: collect {how}")
     chosen = sorted({round((epochs - 1) * k / frames) for k in range(frames + 1)})
     examples, points = _some(data, EXAMPLES), _some(data, POINTS)
     sides = boundary.around([x for x, _ in data], SIDE) if all(map(boundary.on_a_plane, data)) else None
-    scores: Any = jit(lambda x, y: boundary.scores(model([x, y])))  # a hundred thousand times, with all the frames
+    scores = jit(lambda x, y: boundary.scores(model([x, y])))
     networks, choices, before = [], [], model.state_dict()
     try:
         for epoch in chosen:
             model.load_state_dict(states[epoch])
             with recorded():
                 networks.append(_network(model, examples, loss))
-            choices.append([boundary.choice(scores(x, y)) for y in sides[1] for x in sides[0]] if sides else [])
+            choices.append(_choices(scores, [(x, y) for y in sides[1] for x in sides[0]]) if sides else [])
     except Exception as error:
         error.add_note(f"in the state after epoch {epoch + 1}")
         raise
@@ -158,6 +162,17 @@ def _network(model: Any, examples: Sequence[tuple[Any, Any]], loss: Callable[[An
         return of(columns, links, "loss", len(links), "", width=WIDTH)
     finally:
         assign(graph.nodes, "_grad", grads)
+
+
+def _choices(scores: Any, places: list[tuple[float, float]]) -> list[tuple[int, float]]:
+    """What a compiled model chooses at each place: at all of them together, if it is the same program there."""
+    try:
+        import numpy as np
+
+        found = np.array(scores.batch(*np.array(places).T)).T.tolist()
+    except (ImportError, ValueError):
+        found = [scores(x, y) for x, y in places]
+    return [boundary.choice(each) for each in found]
 
 
 def _common(networks: Sequence[Network]) -> tuple[Network, Callable[[Network], Mapping[str, Any]]]:
