@@ -82,8 +82,9 @@ def colours() -> str:
 
 def page(cells: Any, **resources: str) -> str:
     """A notebook as a page, by our own template."""
+    together = {"CoalesceStreamsPreprocessor": {"enabled": True}}  # what was printed in a row, in however many pieces
     exporter = HTMLExporter(
-        template_name="template", extra_template_basedirs=[str(LESSONS)],
+        config=Config(together), template_name="template", extra_template_basedirs=[str(LESSONS)],
         exclude_input_prompt=True, exclude_output_prompt=True, exclude_anchor_links=True,
     )  # fmt: skip
     body, _ = exporter.from_notebook_node(cells, resources=resources | {"colours": colours()})

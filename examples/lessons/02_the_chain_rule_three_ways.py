@@ -54,14 +54,19 @@ show(draw(z), "02-composition")
 show(explain(z, x, check=True))
 
 # %% [markdown]
-# A longer composition is a longer product. For z = f(f(f(w))), written with the values in between or
-# with all of them substituted:
+# A longer composition is a longer product. Say z = f(y), y = f(x) and x = f(w). Then, with these values or with
+# all of them substituted:
 #
 #     dz/dw = f′(y) · f′(x) · f′(w) = f′(f(f(w))) · f′(f(w)) · f′(w)
 
 # %%
-w = Value(0.5)
-w.sin().sin().sin().backward()  # f = sin, and f′ = cos
+w = Value(0.5, label="w")
+x = w.sin()  # f = sin, and f′ = cos
+y = x.sin()
+z = y.sin()
+x.label, y.label, z.label = "x", "y", "z"
+z.backward()
+show(explain(z, w))
 assert isclose(w.grad, cos(sin(sin(0.5))) * cos(sin(0.5)) * cos(0.5))
 
 # %% [markdown]
@@ -103,7 +108,7 @@ show(gradcheck(lambda x, y: x**2 + x * y + y**2, [2.0, -1.0]))
 #
 # 1. Write dz/dx of z = exp(x²) as a product, then build the graph and compare with `explain`.
 # 2. f(x, y) = x²y + y: find its gradient at (1, 2) on paper. Which pills does the graph show?
-# 3. Why is the finite difference with h = 1e-12 *worse* than with h = 1e-6? Try it.
+# 3. Why is the finite difference with h = 1e-12 *worse* than with h = 1e-6? Try it: a float has 16 digits.
 #
 # A worksheet to print, with its key: the same graph with other numbers, and boxes instead of gradients.
 

@@ -70,9 +70,9 @@ assert order == ["a", "b", "c"]
 # %% [markdown]
 # ## Paths against edges
 #
-# Written out as a sum over paths, the gradient grows beyond measure: double a number thirty times,
-# and there are 2³⁰ paths from the first to the last, over just sixty edges. Sorted, the backward
-# pass goes over each edge once.
+# Written out as a sum over paths, the gradient repeats the same factors again and again: double a
+# number thirty times, and there are 2³⁰ paths from the first to the last, over just sixty edges.
+# Sorted, the backward pass computes each gradient once, and goes over each edge once.
 
 # %%
 x = Value(1.0, label="x")

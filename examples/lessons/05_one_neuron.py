@@ -46,8 +46,9 @@ show(draw(h, parameters=[w1, w2, b]), "05-neuron")
 
 # %%
 slope = sigma * (1.0 - sigma)
+show(explain(h, w2))
 for weight, factor in ((w1, 1.0), (w2, -2.0), (b, 1.0)):
-    show(explain(h, weight))
+    print(f"∂h/∂{weight.label} = {weight.grad:.4f}")
     assert isclose(weight.grad, slope * factor)
 
 # %% [markdown]
@@ -75,10 +76,9 @@ E = 0.5 * (h - d) ** 2
 E.zero_grad()
 E.backward()
 assert isclose(w2.grad, (sigma - d) * slope * -2.0)
-
 before = E.data
 Graph(E).forward({p: p.data - epsilon * p.grad for p in (w1, w2, b)})
-print(f"E was {before:.4f} and is {E.data:.4f}; w₁ = {w1.data:.4f}, w₂ = {w2.data:.4f}, b = {b.data:.4f}")
+print(f"E: {before:.4f} → {E.data:.4f}; weights:", *(f"{p.data:.4f}" for p in (w1, w2, b)))
 assert isclose(a.data, 0.75 - epsilon * (sigma - d) * slope * (1.0**2 + (-2.0) ** 2 + 1.0**2))
 assert E.data < before
 

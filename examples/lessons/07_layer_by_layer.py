@@ -41,14 +41,12 @@ W = [[[w.data for w in neuron.w] for neuron in layer.neurons] for layer in net.l
 b = [[neuron.b.data for neuron in layer.neurons] for layer in net.layers]
 
 h0 = [1.0, -0.5]
-a1 = [c + sum(w * v for w, v in zip(row, h0, strict=True)) for row, c in zip(W[0], b[0], strict=True)]
+a1 = [c + u * h0[0] + v * h0[1] for (u, v), c in zip(W[0], b[0], strict=True)]
 h1 = [1.0 / (1.0 + exp(-a)) for a in a1]
-a2 = [c + sum(w * v for w, v in zip(row, h1, strict=True)) for row, c in zip(W[1], b[1], strict=True)]
-h2 = a2  # linear: g(a) = a
-
+y = b[1][0] + sum(w * v for w, v in zip(W[1][0], h1, strict=True))  # linear: g(a) = a
 omega = 0.5 * sum(w**2 for matrix in W for row in matrix for w in row)
-assert isclose(J.data, 0.5 * (h2[0] - d) ** 2 + alpha * omega)
-print(f"h1 = {[round(h, 4) for h in h1]}, ŷ = {h2[0]:.4f}, J = {J.data:.4f}")
+assert isclose(J.data, 0.5 * (y - d) ** 2 + alpha * omega)
+print(f"h1 = {[round(h, 4) for h in h1]}, ŷ = {y:.4f}, J = {J.data:.4f}")
 
 # %% [markdown]
 # ## Backward: Algorithm 6.4
@@ -63,14 +61,14 @@ print(f"h1 = {[round(h, 4) for h in h1]}, ŷ = {h2[0]:.4f}, J = {J.data:.4f}")
 
 # %%
 layers = [(W[1], h1, [1.0]), (W[0], h0, [h * (1.0 - h) for h in h1])]  # W, the input h, g′(a)
-g = [h2[0] - d]
-errors, by_w = [], []
+g, errors, by_w = [y - d], [], []
 for matrix, h, slopes in layers:
     g = [u * slope for u, slope in zip(g, slopes, strict=True)]
     errors.append(g)
     rows = zip(g, matrix, strict=True)
     by_w.append([[u * v + alpha * w for v, w in zip(h, row, strict=True)] for u, row in rows])
-    g = [sum(w * u for w, u in zip(column, g, strict=True)) for column in zip(*matrix, strict=True)]
+    columns = zip(*matrix, strict=True)
+    g = [sum(w * u for w, u in zip(column, g, strict=True)) for column in columns]
 
 # %% [markdown]
 # The engine found the same, node by node. An error δ is the gradient of a pre-activation.
@@ -100,12 +98,14 @@ def hidden(x):
 
 matrix = jacobian(hidden)(h0)
 for row, weights, h in zip(matrix, W[0], h1, strict=True):
+    print([round(entry, 4) for entry in row])
     assert all(isclose(entry, h * (1.0 - h) * w) for entry, w in zip(row, weights, strict=True))
 by_h1 = [w * errors[0][0] for w in W[1][0]]
 (product,) = vjp(hidden, h0)[1](by_h1)
-for found_by_vjp, u, column in zip(product, g, zip(*matrix, strict=True), strict=True):
-    assert isclose(found_by_vjp, u)
-    assert isclose(sum(entry * v for entry, v in zip(column, by_h1, strict=True)), u)
+print("(∂h/∂x)ᵀ ∇ₕJ =", [round(u, 4) for u in product])
+for v, u, column in zip(product, g, zip(*matrix, strict=True), strict=True):
+    assert isclose(v, u)
+    assert isclose(sum(entry * s for entry, s in zip(column, by_h1, strict=True)), u)
 
 # %% [markdown]
 # ## Exercises

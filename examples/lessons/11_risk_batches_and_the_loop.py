@@ -36,7 +36,7 @@ slopes = [2.0 * (1.0 * x - d) * x for x, d in data]  # ∂L/∂w = 2(wx − d) �
 assert slopes == [-3.0, -6.0, -12.0]
 assert isclose(J.data, (1.5**2 + 1.5**2 + 2.0**2) / 3.0)
 assert isclose(w.grad, sum(slopes) / 3.0)  # −7
-show(draw(J, parameters=[w]), "11-risk")
+show(draw(J, parameters=[w], rankdir="TB"), "11-risk")
 
 # %% [markdown]
 # Three ribbons arrive at w, one for each example. Here α is 0; the penalty comes in lesson 12.
@@ -45,7 +45,7 @@ show(draw(J, parameters=[w]), "11-risk")
 
 
 # %%
-def train(size: int, rounds: int) -> list[float]:
+def train(size, rounds):
     rng, w, path = random.Random(1), Value(1.0), []
     for _ in range(rounds):
         sample = rng.sample(data, size)  # sample
@@ -59,7 +59,7 @@ def train(size: int, rounds: int) -> list[float]:
 
 batch = train(size=3, rounds=40)
 assert isclose(batch[0], 1.0 + 0.05 * 7.0)
-assert isclose(batch[-1], (1.0 * 2.5 + 2.0 * 3.5 + 3.0 * 5.0) / (1.0**2 + 2.0**2 + 3.0**2))  # Σ 2(wx − d)x = 0
+assert isclose(batch[-1], (1.0 * 2.5 + 2.0 * 3.5 + 3.0 * 5.0) / 14.0)  # 1² + 2² + 3²
 
 # %% [markdown]
 # ## Batch, mini-batch, online
@@ -72,7 +72,7 @@ for size in (3, 2, 1):
     path = train(size, rounds=40)
     print(f"{size} per round:", *[f"{at:.2f}" for at in (*path[:4], *path[-4:])])
 last = train(1, rounds=400)[-100:]
-assert 5.0 / 3.0 < min(last) < 1.75 < max(last) < 2.5  # between what they want, and never at rest
+assert 5.0 / 3.0 < min(last) < 1.75 < max(last) < 2.5  # never at rest
 
 # %% [markdown]
 # The batch comes to rest at 1.75, where the slopes of the examples sum to 0. Alone, the first and the last
@@ -114,7 +114,7 @@ assert w.grad == 0.0
 # 2. Let the learning rate of `train(1, 400)` fall, as 0.1/(1 + t) in round t. Where does w end?
 # 3. Why may a thousand rough steps with 100 examples be better than one exact step with 100,000?
 #
-# A worksheet to print, with its key: J at another w.
+# A worksheet to print, with its key: two losses at another w.
 
 # %%
-sheet(J, "11-worksheet", seed=11)
+sheet(L1 + L2, "11-worksheet", seed=11)

@@ -19,8 +19,8 @@ from viz.plots import Plot
 # %% [markdown]
 # ## Momentum, in two forms
 #
-# A step that remembers those before it: on the left as today, on the right as Rumelhart, Hinton & Williams
-# wrote it (1986, eq. 9). Without the 0.9, it is plain gradient descent, w ← w − η ∂L/∂w.
+# Plain gradient descent is w ← w − η ∂L/∂w. With *momentum*, a step remembers those before it: steps that agree
+# add up, and steps to and fro cancel. On the left as today, on the right as in Rumelhart's equation (9).
 #
 #     Δ ← 0.9 Δ + ∂L/∂w,   w ← w − ηΔ        Δw(t) = −ε ∂E/∂w(t) + 0.9 Δw(t−1)
 #
@@ -39,10 +39,9 @@ for _ in range(20):
     (w**2).backward()
     optimizer.step()
     assert all(isclose(today, other) for other in (then, w.data))
+print(f"after 20 steps from 1: {today:.6f} = {then:.6f} = {w.data:.6f}")
 
 # %% [markdown]
-# What is it for? Steps that agree add up, and steps to and fro cancel.
-#
 # ## The penalty is weight decay
 #
 # J = L + αΩ with Ω = ½w² prefers small weights: its gradient is that of L, plus αw. Here α = 0.5, and two
@@ -57,7 +56,7 @@ J = L + 0.5 * omega
 label_from({"L": L, "Ω": omega, "J": J})
 J.backward()
 assert isclose(w.grad, 2.0 * (2.0 * 3.0 - 5.0) * 3.0 + 0.5 * 2.0)  # 6 + 1
-show(draw(J, parameters=[w]), "12-decay")
+show(draw(J, parameters=[w], rankdir="TB"), "12-decay")
 w.zero_grad()
 L.backward()
 SGD([w], lr=0.02, weight_decay=0.5).step()
@@ -75,19 +74,23 @@ def height(w):
     return 0.25 * w**4 - 0.5 * w**2 + 0.1 * w  # of a number as of a Value
 
 
-axes = Plot(7.0, 4.0).add_subplot(xlabel="w", ylabel="loss", ylim=(-0.5, 2.5))
-line = [i / 50.0 - 2.0 for i in range(206)]
-axes.plot(line, [height(w) for w in line], color="black")
-for start, rate, end, style in [(2.0, 0.1, 0.95, "s:"), (-2.0, 0.1, -1.05, "^:"), (2.0, 0.35, -1.05, "o:")]:
+paths = {}
+for start, rate, end in [(2.0, 0.1, 0.95), (-2.0, 0.1, -1.05), (2.0, 0.35, -1.05)]:
     w, path = Value(start), [start]
     for _ in range(200):
-        w.zero_grad()
         height(w).backward()
-        w.data = w.data - rate * w.grad
+        w = Value(w.data - rate * w.grad)
         path.append(w.data)
     assert round(w.data, 2) == end
     assert isclose(w.data**3 - w.data + 0.1, 0.0, abs_tol=1e-9)  # the slope there is 0
-    axes.plot(path, [height(w) for w in path], style, label=f"from {start}, η = {rate}")
+    paths[f"from {start:.0f}, η = {rate}"] = path
+
+# %%
+axes = Plot(7.0, 4.0).add_subplot(xlabel="w", ylabel="loss", ylim=(-0.5, 2.5))
+line = [i / 50.0 - 2.0 for i in range(206)]
+axes.plot(line, [height(w) for w in line], color="black")
+for (name, path), style in zip(paths.items(), ("s:", "^:", "o:"), strict=True):
+    axes.plot(path, [height(w) for w in path], style, label=name)
 axes.legend(loc="upper center")
 show(axes.figure, "12-two-valleys")
 
@@ -101,7 +104,6 @@ show(axes.figure, "12-two-valleys")
 for optimizer, by_hand in [(SGD, [0.01 * 20.0, 0.01 * 0.2]), (Adam, [0.01, 0.01])]:
     u, v = Value(1.0), Value(1.0)
     (10.0 * u**2 + 0.1 * v**2).backward()
-    assert (u.grad, v.grad) == (20.0, 0.2)
     optimizer([u, v], lr=0.01).step()
     moved = [round(1.0 - p.data, 6) for p in (u, v)]
     print(optimizer.__name__, moved)
@@ -113,8 +115,6 @@ for optimizer, by_hand in [(SGD, [0.01 * 20.0, 0.01 * 0.2]), (Adam, [0.01, 0.01]
 # 1. On paper: the slope is 1 in every round. How long are the steps with momentum 0.9, after many rounds?
 # 2. L = ½(x² + 25y²) from (1, 1) with η = 0.03: how small is x after 100 steps, without and with momentum?
 # 3. Why is it wise to train the same network from several seeds?
-#
-# A worksheet to print, with its key: J at another w.
 
 # %%
 sheet(J, "12-worksheet", seed=2)

@@ -24,20 +24,21 @@ from viz.plots import decision_boundary
 # One unit, y = tanh(w·x + b), and its loss E on one example: a new x and d come each time, w and b stay.
 
 # %%
-x, d = Value(0.5), Value(1.0)
-w, b = Value(-1.5), Value(1.0)
-a = w * x + b
+x, d, w, b = Value(0.5), Value(1.0), Value(-1.5), Value(1.0)
+p = w * x
+a = p + b
 y = a.tanh()
 e = y - d
-E = 0.5 * (e * e)
-label_from({"x": x, "d": d, "w": w, "b": b, "a": a, "y": y, "e": e, "E": E})
+s = e * e
+E = 0.5 * s
+label_from(locals())
 E.backward()
-show(draw(E, parameters=[w, b]), "13-recorded")
+show(draw(E, parameters=[w, b], rankdir="TB"), "13-recorded")
 
 # %% [markdown]
 # ## Compile, and read
 #
-# A program is what the two algorithms do, written down as plain arithmetic.
+# A program is what the two algorithms do, written down as plain arithmetic. Each operation has a line.
 
 # %%
 program = Graph(E).compile(inputs=[x, d], wrt=[w, b], backend="source")
@@ -45,12 +46,13 @@ print(program.source())
 
 # %% [markdown]
 # *forward* is Algorithm 6.1: a line for each u(i) = f(A(i)), after its parents. *backward* is Algorithm 6.2:
-# each ∂E/∂u(j) comes after those of its children. e · e uses e twice: hence the sum t + t. Where a slope is 1,
+# each ∂E/∂u(j) comes after those of its children. s = e · e uses e twice: hence the sum t + t. Where a slope is 1,
 # as from e to y, one line does for both. At the tanh it is (1 − y)(1 + y). x and d are not in `wrt`: no line.
 #
 # ## Run
 #
-# Now no node is made. The numbers are those of `backward` *to the last bit*; in machine code, to 12 digits.
+# Now no node is made. The numbers are those of `backward` *to the last bit*; in machine code, to 12 digits. A batch
+# runs in one call, and gives the mean loss with its gradient.
 
 # %%
 value, gradient = program(0.5, 1.0)
@@ -64,14 +66,12 @@ for at, target in [(0.5, 1.0), (2.0, -1.0), (-0.3, 0.2)]:
     assert isclose(gradient[0], slope * at, rel_tol=1e-12)
     assert isclose(gradient[1], slope, rel_tol=1e-12)
 
-# %% [markdown]
-# A batch runs in one call, and gives the mean loss with its gradient.
-
 # %%
 rows = [(i / 500.0 - 1.0, 0.3) for i in range(1000)]
 value, gradient = fast.batch(rows, reduction="mean")
 units = [(at, tanh(-1.5 * at + 1.0)) for at, _ in rows]
-assert isclose(gradient[0], sum((y - 0.3) * (1.0 - y * y) * at for at, y in units) / 1000, rel_tol=1e-9)
+by_hand = sum((y - 0.3) * (1.0 - y * y) * at for at, y in units) / 1000.0
+assert isclose(gradient[0], by_hand, rel_tol=1e-9)
 
 # %% [markdown]
 # ## How much faster?
@@ -88,7 +88,7 @@ def recorded():
 ways = [recorded, lambda: [program(*row) for row in rows], lambda: fast.batch(rows)]
 rounds = [[timeit(run, number=1) for run in ways] for _ in range(5)]
 graph, python, batch = [min(times) for times in zip(*rounds, strict=True)]
-print(f"the program takes 1/{graph / python:.0f} of the time, a batch ({fast.backend}) 1/{graph / batch:.0f}")
+print(f"program {graph / python:.0f}×, batch {graph / batch:.0f}× as fast; {fast.backend}")
 
 # %% [markdown]
 # ## Training
@@ -100,9 +100,9 @@ data, losses = moons(100, seed=1), []
 for compiled in (False, True):
     model = MLP(2, [8, 2], activation="tanh", seed=1)
     sgd = SGD(model.parameters(), lr=0.5, momentum=0.9)
-    history = fit(model, cross_entropy, data, sgd, epochs=100, compiled=compiled, progress=False)
-    print(history)
-    losses.append(history.losses)
+    told = fit(model, cross_entropy, data, sgd, epochs=100, compiled=compiled, progress=False)
+    print(f"loss {told.losses[-1]:.5f}, {told.path}")
+    losses.append(told.losses)
 assert all(isclose(p, q, rel_tol=1e-6) for p, q in zip(*losses, strict=True))
 assert all(model(x)[d].data > model(x)[1 - d].data for x, d in data)  # each is in its class
 show(decision_boundary(model, data), "13-moons")
@@ -114,7 +114,7 @@ show(decision_boundary(model, data), "13-moons")
 # 2. Collect `model.state_dict()` after each epoch with `after_epoch`, and write a `viz.training_page`.
 # 3. Why can a program not follow an `if` that looks at a Value?
 #
-# A worksheet to print, with its key: E at other numbers.
+# A worksheet to print, with its key: y at other numbers.
 
 # %%
-sheet(E, "13-worksheet", seed=13)
+sheet(y, "13-worksheet", seed=13)

@@ -19,8 +19,8 @@ def show(thing: object, name: str = "") -> None:
     if name:
         OUT.mkdir(parents=True, exist_ok=True)
         path = OUT / f"{name}.svg"
-        save = thing.savefig if hasattr(thing, "savefig") else thing.save  # type: ignore[attr-defined]
-        save(path)  # a plot of matplotlib has its own name for it
+        save = "savefig" if hasattr(thing, "savefig") else "save"  # matplotlib's, and ours
+        getattr(thing, save)(path)
     if in_notebook():
         from IPython.display import display
 
@@ -30,13 +30,15 @@ def show(thing: object, name: str = "") -> None:
 
 
 def sheet(value: Value, name: str, *, seed: int) -> None:
-    """Write a worksheet and its key to ``out/lessons/``, and show the sheet."""
+    """Write a worksheet and its key to ``out/lessons/``, and show the sheet; the key unfolds."""
     OUT.mkdir(parents=True, exist_ok=True)
     paper, key = worksheet(value, OUT / f"{name}.svg", seed=seed)
     if in_notebook():
-        from IPython.display import HTML, Markdown, display
+        from IPython.display import HTML, display
 
-        display(HTML(paper.read_text(encoding="utf-8")), Markdown(f"[The key]({key.name})"))
+        asked, told = (file.read_text(encoding="utf-8") for file in (paper, key))
+        told = f"<details><summary>The key, {key.name}</summary>{told}</details>"
+        display(HTML(asked + told))
     else:
         print(f"{paper}\n{key}")
 
