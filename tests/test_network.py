@@ -343,6 +343,8 @@ def test_both_engines_draw_it(engine: str, graph: Any) -> None:
     root = ET.fromstring(picture.pipe("svg", encoding="utf-8"))
     _, _, width, height = (float(x) for x in root.get("viewBox", "").split())
     assert [width, height] == pytest.approx([drawn.width, HEIGHT], abs=12.0)
+    ids = [element.get("id") for element in root.iter() if element.get("id")]
+    assert len(ids) == len(set(ids)) > len(drawn.units)
     told = {group.findtext(f"{SVG}title") for group in root.iter(f"{SVG}g")}
     assert told >= {unit.tooltip for unit in drawn.units}
     assert told >= {link.tooltip for link in drawn.connections}

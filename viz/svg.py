@@ -42,9 +42,9 @@ def polish(svg: str, *, title: str, description: str) -> str:
         _tell(group)
     for group in root.iter("g"):
         _unwrap(group)
-    root[:] = [
-        _element("title", title, id=f"{key}-title"),
-        _element("desc", description, id=f"{key}-desc"),
+    root[:] = [  # with ids that no node has
+        _element("title", title, id=f"{key}--title"),
+        _element("desc", description, id=f"{key}--desc"),
         _element("style", _style(root, key)),
         *root,
     ]
@@ -52,7 +52,7 @@ def polish(svg: str, *, title: str, description: str) -> str:
         "xmlns": SVG[1:-1],
         "id": key,
         "role": "img",
-        "aria-labelledby": f"{key}-title {key}-desc",
+        "aria-labelledby": f"{key}--title {key}--desc",
         **_size(root),
         "font-family": "Helvetica, Arial, sans-serif",
     }
