@@ -80,6 +80,7 @@ def test_layout(lesson: Path) -> None:
     assert numbers(covers)
     prose = [line for line in lines if line.startswith("#")]
     assert not [line for line in prose if len(line) > 120]
+    assert not [line for line in lines if line not in prose and len(line) > 96]
     assert not [line for line in prose if "$" in line or "\\" in line]
     (exercises,) = [cell.source for cell in notebook.cells if "## Exercises" in cell.source]
     assert re.findall(r"^(\d+)\. ", exercises.partition("## Exercises")[2], re.MULTILINE) == ["1", "2", "3"]
@@ -131,7 +132,7 @@ def test_script(lesson: Path, tmp_path: Path) -> None:
 
 @each
 def test_notebook(lesson: Path, course: Path) -> None:
-    """It can be opened and run again; its outputs are there, and nothing was written to stderr."""
+    """It can be opened and run again; its outputs are there, the key too, and nothing was written to stderr."""
     notebook = nbformat.read(course / f"{lesson.stem}.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert [(cell.cell_type, cell.source) for cell in notebook.cells] == [
@@ -140,12 +141,15 @@ def test_notebook(lesson: Path, course: Path) -> None:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert outputs
     assert not [output for output in outputs if output.get("name") == "stderr" or output.output_type == "error"]
+    sheet = outputs[-1].data["text/html"]
+    (key,) = re.findall("<details><summary>The key, (.*?)</summary>", sheet)
+    assert sheet.endswith((course / key).read_text(encoding="utf-8") + "</details>")
     assert (course / "lesson.py").read_bytes() == (LESSONS / "lesson.py").read_bytes()
 
 
 @needs_browser
 def test_pages(course: Path, browser: WebDriver) -> None:
-    """The first page leads to all there is, and each lesson to its neighbours, its notebook and its key."""
+    """The first page leads to all there is, and each lesson to its neighbours and its notebook; its key unfolds."""
     leads = check_site(browser, course)
     names = [lesson.stem for lesson in ALL]
     files = {path.name for path in course.iterdir()}
@@ -155,10 +159,28 @@ def test_pages(course: Path, browser: WebDriver) -> None:
     for before, name, after in zip(around, names, around[2:], strict=False):
         links = leads[f"{name}.html"]
         assert {f"{page}.html" for page in (before, after, "index")} | {f"{name}.ipynb", "lesson.py"} <= links
-        assert {key for key in sheets if key.startswith(name[:2]) and key.endswith("-key.svg")} <= links
     browser.get((course / f"{names[0]}.html").as_uri())
+    key = browser.find_element(By.CSS_SELECTOR, "details svg")
+    assert not key.is_displayed()
+    browser.find_element(By.TAG_NAME, "summary").click()
+    assert key.is_displayed()
     browser.find_element(By.LINK_TEXT, "Next →").click()
     assert browser.title == heading(read(ALL[1]))[0]
+
+
+@needs_browser
+@each
+def test_code_fits_a_page(lesson: Path, course: Path, browser: WebDriver) -> None:
+    """Of 1,000 pixels: what was typed, and what was printed, can be read without scrolling sideways."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1000, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    browser.get((course / f"{lesson.stem}.html").as_uri())
+    wide = (
+        "return [...document.querySelectorAll('pre')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText)"
+    )
+    assert browser.execute_script(wide) == []
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @needs_browser
