@@ -48,12 +48,12 @@ assert isclose(w32.grad, by_x3 * h)  # (6)
 assert isclose(w20.grad, by_x2 * 1.0)  # the bias
 
 # %%
-step = -0.1 * by_x3 * h
-optimizer = SGD([w32], lr=0.1, momentum=0.9)
+step, optimizer = -0.1 * by_x3 * h, SGD([w32], lr=0.1, momentum=0.9)
 optimizer.step()
 assert isclose(w32.data, 3.0 + step)  # (8)
 optimizer.step()  # with the same gradient once more
 assert isclose(w32.data, 3.0 + step + (step + 0.9 * step))  # (9)
+print(f"w32 was 3, and is {3.0 + step:.5f} after one step, {w32.data:.5f} after two")
 
 # %% [markdown]
 # ## The weather network

@@ -55,6 +55,7 @@ show(explain(L, a1))
 # %%
 p1, p2, p3 = (exp(a) / (exp(2.0) + exp(1.0) + exp(-1.0)) for a in (2.0, 1.0, -1.0))
 softmax = nn.softmax([a1, a2, a3])
+print("p =", *(f"{p.data:.3f}" for p in softmax))
 assert all(map(isclose, [p.data for p in softmax], [p1, p2, p3]))
 assert isclose(L.data, -log(p1))
 assert isclose(nn.negative_log_likelihood(softmax, 0).data, -log(p1))
@@ -63,10 +64,9 @@ assert all(map(isclose, [a1.grad, a2.grad, a3.grad], [p1 - 1.0, p2 - 0.0, p3 - 0
 # %% [markdown]
 # ## Two classes: sigmoid and binary cross-entropy
 #
-# One probability f = σ(a) is enough; the loss is −y log f − (1 − y) log(1 − f). At y = 1 and a = −4, the sigmoid is
-# saturated, ×0.018, but the logarithm undoes the exponential, ×55.6: ∂L/∂a = f − y = −0.98. Squared error does not,
-# so to be very wrong teaches it little: −0.017. And without a sigmoid, it punishes what is "too correct": it pulls
-# an output of 3 back to y = 1.
+# One probability f = σ(a) is enough; the loss is −y log f − (1 − y) log(1 − f). At y = 1 and a = −4 the sigmoid is
+# saturated, ×0.018, but the logarithm undoes the exponential, ×55.6: ∂L/∂a = f − y = −0.98. Squared error does not, and
+# teaches little: −0.017. Without a sigmoid, it punishes what is "too correct": it pulls an output of 3 back to y = 1.
 
 # %%
 a = Value(-4.0)
@@ -83,7 +83,7 @@ saturated, linear, logit = Value(-4.0), Value(3.0), Value(3.0)
 nn.half_squared_error(saturated.sigmoid(), 1.0).backward()
 nn.half_squared_error(linear, 1.0).backward()
 nn.binary_cross_entropy_with_logits(logit, 1.0).backward()  # the sigmoid included
-print(f"saturated {saturated.grad:.3f}; too correct {linear.grad:.3f}, or {logit.grad:.3f}")
+print(f"{saturated.grad:.3f}; {linear.grad:.3f}, with cross-entropy {logit.grad:.3f}")
 assert isclose(saturated.grad, (s - 1.0) * s * (1.0 - s))
 assert isclose(linear.grad, 3.0 - 1.0)
 assert isclose(logit.grad, 1.0 / (1.0 + exp(-3.0)) - 1.0)

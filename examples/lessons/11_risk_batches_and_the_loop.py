@@ -13,8 +13,7 @@ from math import isclose
 from lesson import sheet, show
 
 from autograd import Value, fsum, label_from
-from nn import MLP, minibatch_gradients, squared_error
-from nn.initializers import constant
+from nn import MLP, initializers, minibatch_gradients, squared_error
 from viz import draw
 
 # %% [markdown]
@@ -86,7 +85,7 @@ assert 5.0 / 3.0 < min(last) < 1.75 < max(last) < 2.5  # never at rest
 #     E_S[∇E(w; S)] = |S|/|T| · ∇E(w)
 
 # %%
-model = MLP(1, [1], bias=False, init=constant(1.0))  # the same f(x) = w · x
+model = MLP(1, [1], bias=False, init=initializers.constant(1.0))  # the same f(x) = w · x
 found = minibatch_gradients(model, squared_error, [([x], d) for x, d in data], size=2)
 print(found)
 assert found == [[-3.0 - 6.0], [-3.0 - 12.0], [-6.0 - 12.0]]
@@ -103,6 +102,7 @@ assert isclose((-9.0 - 15.0 - 18.0) / 3.0, 2.0 / 3.0 * sum(slopes))  # −14 = �
 w = Value(1.0, label="w")
 for so_far, (x, d) in zip([-3.0, -9.0, -21.0], data, strict=True):
     ((w * x - d) ** 2).backward()
+    print("w.grad is", w.grad)
     assert w.grad == so_far
 w.zero_grad()
 assert w.grad == 0.0
