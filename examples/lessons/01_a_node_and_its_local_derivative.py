@@ -66,7 +66,7 @@ show(draw(z), "01-one-step")
 # %%
 a, b = Value(5.0, label="a"), Value(2.0, label="b")
 for z in (a + b, maximum(a, b), a**2, a.log(), a.sigmoid()):
-    print(f"{z.op.name:8}", *(f"×{k:.4g}" for k in z.partials))
+    print(f"{z.op.name:8} ×{z.partials[0]:.4g}")  # of a
 assert (a + b).partials == (1.0, 1.0)
 assert maximum(a, b).partials == (1.0, 0.0)
 assert (a**2).partials[0] == 2.0 * 5.0

@@ -117,4 +117,4 @@ for v, u, column in zip(product, g, zip(*matrix, strict=True), strict=True):
 # A worksheet to print, with its key: a network 1-2-1 without biases.
 
 # %%
-sheet(MLP(1, [2, 1], "tanh", bias=False)([Value(1.0, label="x")]), "07-worksheet", seed=61)
+sheet(MLP(1, [2, 1], "tanh", bias=False)([Value(1.0, label="x")]), "07-worksheet", seed=367)

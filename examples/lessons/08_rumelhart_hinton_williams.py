@@ -23,9 +23,9 @@ from viz import draw, network
 #     (6) ∂E/∂wⱼᵢ = ∂E/∂xⱼ · yᵢ   (7) ∂E/∂yᵢ = Σⱼ ∂E/∂xⱼ · wⱼᵢ
 #     (8) Δw = −ε ∂E/∂w           (9) Δw(t) = −ε ∂E/∂w(t) + α Δw(t−1)
 #
-# Forward, (1) to (3). Back, (4) tells an output how wrong it is, and (7) a hidden unit: here 2, which feeds 3 and 4.
-# The bias is w20, the weight of an input y0 that is always 1. All this *computes the gradient*, and changes no weight.
-# What learns is (8), or (9), which adds a part of the step before, or any other rule.
+# xⱼ is what a unit adds up, yⱼ its output, dⱼ what this should be. (4) tells an output unit how wrong it is, and (7) a
+# hidden one: here 2, which feeds 3 and 4. The bias is w20, the weight of an input y0 that is always 1. All this
+# *computes the gradient*, and changes no weight. What learns is (8), or (9), which adds a part of the step before.
 
 # %%
 y0, y1 = Constant(1.0), Value(0.5)

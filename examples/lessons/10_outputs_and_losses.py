@@ -83,7 +83,7 @@ saturated, linear, logit = Value(-4.0), Value(3.0), Value(3.0)
 nn.half_squared_error(saturated.sigmoid(), 1.0).backward()
 nn.half_squared_error(linear, 1.0).backward()
 nn.binary_cross_entropy_with_logits(logit, 1.0).backward()  # the sigmoid included
-print(f"{saturated.grad:.3f}; {linear.grad:.3f}, with cross-entropy {logit.grad:.3f}")
+print(f"saturated {saturated.grad:.3f}; linear {linear.grad:.3f}, logit {logit.grad:.3f}")
 assert isclose(saturated.grad, (s - 1.0) * s * (1.0 - s))
 assert isclose(linear.grad, 3.0 - 1.0)
 assert isclose(logit.grad, 1.0 / (1.0 + exp(-3.0)) - 1.0)
