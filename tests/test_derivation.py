@@ -359,6 +359,19 @@ def test_html_is_well_formed_mathml() -> None:
     assert str(examples()[0][2]._repr_latex_()).startswith("$$\n\\begin{aligned}")
 
 
+def test_brackets_are_as_high_as_what_is_in_them() -> None:
+    """Around names and numbers plain, so that no font stretches them for a y's tail; around powers they grow."""
+    x = Value(0.5, label="x")
+    y = x.sin()
+    z = y.sin()
+    y.label, z.label = "y", "z"
+    z.backward()
+    assert 'stretchy="true"' not in explain(z, x).html()
+    total = ops.logsumexp([x, y])
+    total.backward()
+    assert 'stretchy="true"' in explain(total, x).html()
+
+
 @pytest.mark.parametrize("label", HOSTILE)
 def test_hostile_labels_are_text(label: str) -> None:
     """Nothing in a label is obeyed: not by LaTeX, not by Markdown, not by HTML."""

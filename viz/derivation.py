@@ -180,11 +180,14 @@ def _mathml(written: str) -> str:
 
     math = convert(_NAME.sub(hidden, written)).replace('display="inline"', 'display="inline" displaystyle="true"', 1)
     math = _SIGN.sub(r'\1<mo form="prefix">', math)
+    math = _LOW.sub(r'stretchy="false"\1stretchy="false"', math)
     return re.sub("[\ue000-\uf8ff]", lambda found: escape(names[ord(found[0]) - _PRIVATE]), math)
 
 
 #: Where Unicode has characters for private use, which no label keeps.
 _PRIVATE = 0xE000
 _NAME = re.compile(r"\\mathrm\{((?:\\text\{[^}]*\}|\\.|[^{}\\])*)\}")
+#: Brackets around what is no higher than a line: some fonts would stretch them for the tail of a y.
+_LOW = re.compile(r'stretchy="true"([^>]*form="prefix"(?:(?!stretchy|<mfrac|<msup|<mroot|<msqrt).)*)stretchy="true"')
 #: A minus after an opening bracket or another sign.
 _SIGN = re.compile(r'(<mo[^>]*form="prefix">&#x00028;</mo>|<mo>&#x000(?:3D|B7|2B);</mo>)<mo>(?=&#x02212;)')
