@@ -31,12 +31,12 @@ from viz import draw, network
 y0, y1 = Constant(1.0), Value(0.5)
 w20, w21, w32, w42 = Value(-1.5), Value(2.0), Value(3.0), Value(-1.0)
 y2 = (x2 := sumprod([w21, w20], [y1, y0])).sigmoid()
-x3, x4 = y2 * w32, y2 * w42
+x3, x4 = w32 * y2, y2 * w42
 y3, y4 = x3.sigmoid(), x4.sigmoid()
 E = half_squared_error([y3, y4], [1.0, 0.0])
 label_from(locals())
 E.backward()
-show(draw(E, focus=y2, title="The error comes back to y₂ in two ways"), "08-equations")
+show(draw(E, focus=y2, rankdir="TB", title="The error reaches y₂ twice"), "08-equations")
 
 # %%
 h = 1.0 / (1.0 + exp(-(0.5 * 2.0 + 1.0 * -1.5)))  # (1), (2)
