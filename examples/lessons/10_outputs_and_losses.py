@@ -23,13 +23,15 @@ from viz import draw, explain
 
 # %%
 y1, y2 = Value(2.0), Value(-1.0)
-nn.half_squared_error([y1, y2], [1.0, 1.0]).backward()
-assert (y1.grad, y2.grad) == (2.0 - 1.0, -1.0 - 1.0)
+E = nn.half_squared_error([y1, y2], [1.0, 1.0])
+label_from({"y1": y1, "y2": y2, "E": E})
+E.backward()
+show(draw(E, title="∂E/∂y = y − d, for d = 1"), "10-squared-error")
 b, xs, ys = Value(0.0), [1.0, 2.0, 3.0, 2.0], [1.1, 1.9, 3.2, 6.0]
 nn.squared_error([x + b for x in xs], ys, reduction="mean").backward()
 shares = [2.0 / 4.0 * (x - y) * 1.0 for x, y in zip(xs, ys, strict=True)]  # ∂f/∂b = 1
 print("shares:", *(f"{share:.2f}" for share in shares), f"  together: {b.grad:.2f}")
-assert isclose(b.grad, sum(shares))
+assert all(map(isclose, [y1.grad, y2.grad, b.grad], [2.0 - 1.0, -1.0 - 1.0, sum(shares)]))
 assert abs(shares[-1]) > sum(map(abs, shares[:-1]))
 
 # %% [markdown]
@@ -57,16 +59,15 @@ p1, p2, p3 = (exp(a) / (exp(2.0) + exp(1.0) + exp(-1.0)) for a in (2.0, 1.0, -1.
 softmax = nn.softmax([a1, a2, a3])
 print("p =", *(f"{p.data:.3f}" for p in softmax))
 assert all(map(isclose, [p.data for p in softmax], [p1, p2, p3]))
-assert isclose(L.data, -log(p1))
-assert isclose(nn.negative_log_likelihood(softmax, 0).data, -log(p1))
+assert all(map(isclose, [L.data, nn.negative_log_likelihood(softmax, 0).data], [-log(p1)] * 2))
 assert all(map(isclose, [a1.grad, a2.grad, a3.grad], [p1 - 1.0, p2 - 0.0, p3 - 0.0]))
 
 # %% [markdown]
 # ## Two classes: sigmoid and binary cross-entropy
 #
 # One probability f = σ(a) is enough; the loss is −y log f − (1 − y) log(1 − f). At y = 1 and a = −4 the sigmoid is
-# saturated, ×0.018, but the logarithm undoes the exponential, ×55.6: ∂L/∂a = f − y = −0.98. Squared error does not, and
-# teaches little: −0.017. Without a sigmoid, it punishes what is "too correct": it pulls an output of 3 back to y = 1.
+# saturated, ×0.018, but the logarithm undoes the exponential, ×55.6: ∂L/∂a = f − y = −0.98. Squared error does not:
+# −0.017. Without a sigmoid, it punishes what is "too correct": it pulls an output of 3 back to y = 1.
 
 # %%
 a = Value(-4.0)
@@ -84,9 +85,8 @@ nn.half_squared_error(saturated.sigmoid(), 1.0).backward()
 nn.half_squared_error(linear, 1.0).backward()
 nn.binary_cross_entropy_with_logits(logit, 1.0).backward()  # the sigmoid included
 print(f"saturated {saturated.grad:.3f}; linear {linear.grad:.3f}, logit {logit.grad:.3f}")
-assert isclose(saturated.grad, (s - 1.0) * s * (1.0 - s))
-assert isclose(linear.grad, 3.0 - 1.0)
-assert isclose(logit.grad, 1.0 / (1.0 + exp(-3.0)) - 1.0)
+by_hand = [(s - 1.0) * s * (1.0 - s), 3.0 - 1.0, 1.0 / (1.0 + exp(-3.0)) - 1.0]
+assert all(map(isclose, [saturated.grad, linear.grad, logit.grad], by_hand))
 
 # %% [markdown]
 # ## Which with which
