@@ -30,6 +30,8 @@ _DIGITS = {0x2080 + i: 48 + i for i in range(10)}
 #: Has the width that a card's numbers may have.
 _WIDE = "−000000"
 _MATHML = {"math", "mrow", "mi", "mn", "mo", "mtext", "mfrac", "msup", "msub", "msubsup", "msqrt", "mroot", "mspace"}
+#: What is higher than a line.
+_TALL = {"mfrac", "msup", "msubsup", "msqrt", "mroot"}
 
 
 def page(
@@ -332,5 +334,9 @@ def _mathml(latex: str) -> str:
         element.tag, element.attrib = element.tag.rpartition("}")[2], {}
         if element.tag not in _MATHML:
             return ""
+    for row in root.iter("mrow"):
+        if not any(part.tag in _TALL for part in row.iter()):  # some fonts would stretch brackets for the tail of a y
+            for sign in row.findall("mo"):
+                sign.set("stretchy", "false")
     root.set("display", "block")
     return ET.tostring(root, encoding="unicode")
