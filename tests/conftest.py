@@ -20,7 +20,7 @@ os.environ |= {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf
 NEEDS = {
     "dask": "distribution",
     "jupytext": "lessons",
-    "llvmlite": "llvm load project",
+    "llvmlite": "llvm load project stateful_graph",
     "matplotlib": "files plots project safety",
     "numpy": "compiled_fit distribution fuzzing jit program_batch program_structure source stateful_graph"
     " stateful_training vector_math",

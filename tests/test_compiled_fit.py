@@ -379,6 +379,7 @@ RULES: dict[str, Callable[[Any], Optimizer]] = {
 @pytest.fixture
 def descents(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """How many steps each call was to take, and how many it took."""
+    pytest.importorskip("llvmlite")
     counts: list[tuple[int, int]] = []
     whole = Descent.run
 
@@ -897,6 +898,7 @@ def test_a_nan_in_validation() -> None:
 @pytest.mark.parametrize("at", range(1, 14))
 def test_ctrl_c_between_whole_updates(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In any of the programs' calls: parameters and state are those after whole updates, and can go on."""
+    pytest.importorskip("llvmlite")
     states: list[Any] = []
 
     def look(model: Module) -> None:

@@ -550,6 +550,7 @@ def test_many_graphs_in_one_process(backend: Any) -> None:
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system does not say what memory is held")
 def test_nothing_is_left_of_code_that_is_dropped() -> None:
     """Of five hundred codes, less than a megabyte, where a linker for all would keep five."""
+    pytest.importorskip("llvmlite")
     machine = importlib.import_module("autograd.machine")
 
     def make(count: int) -> int:
