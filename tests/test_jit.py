@@ -795,3 +795,9 @@ def test_an_array_for_a_number_says_what_to_give() -> None:
     with pytest.raises(TypeError, match=r"x\.tolist\(\) has plain numbers"):
         fast(np.array([1.0, 2.0]))
     assert fast(np.array([3.0, 2.0]).tolist()) == 6.0
+
+
+def test_a_batch_asks_again_for_the_example_that_is_nan() -> None:
+    """And for no other: where c is 0, nothing flows on to x, even through an infinite slope."""
+    slope = jit(grad(lambda x, c, y: c * (x * y)))
+    assert slope.batch(1.0, np.array([1.0, 1.0, 0.0]), np.array([2.0, 3.0, math.inf])).tolist() == [2.0, 3.0, 0.0]

@@ -52,6 +52,12 @@ BUILDS: dict[str, tuple[Build, list[float]]] = {
 every_build = pytest.mark.parametrize("name", BUILDS)
 
 
+@pytest.fixture(autouse=True)
+def _short_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand and one rows are several."""
+    monkeypatch.setattr("autograd.program.BLOCK", 300)
+
+
 class Examples:
     """Rows for a build, and what the eager engine finds for each of them."""
 
