@@ -62,7 +62,7 @@ def run(program: Runnable, parameters: Any, rows: Any, per_example: bool, execut
 
 def _least(program: Runnable) -> int:
     """How many examples make a piece at least."""
-    return -(-VALUES // max(1, len(program.nodes)))
+    return -(-VALUES // len(program.nodes))
 
 
 def _results(pieces: Sequence[tuple[Any, ...]], executor: Executor) -> list[tuple[Any, Any]]:
