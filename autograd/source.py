@@ -207,10 +207,6 @@ class _Names:
     def __init__(self, taken: Iterable[str]) -> None:
         self._count = dict.fromkeys(taken, 1)
 
-    def reserve(self, names: Iterable[str]) -> None:
-        for name in names:
-            self._count.setdefault(name, 1)
-
     def new(self, base: str) -> str:
         """The name itself or, if it is taken, with a number."""
         name = base
@@ -264,7 +260,6 @@ class _Writer:
         rows = dict.fromkeys(ops.fsum if term.op is ops.sumprod else term.op for term in self.terms)
         self.calls = {op: names.new(identifier(op.name)) for op in rows if op and op not in _OPERATORS}
         self.functions = {name: op for op, name in self.calls.items()}
-        names.reserve(ops.table)
         self._name_nodes(labels)
         self._name_adjoints()
 
