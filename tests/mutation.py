@@ -18,7 +18,7 @@ import importlib
 import json
 import multiprocessing
 import os
-import re
+import random
 import resource
 import shutil
 import signal
@@ -47,10 +47,12 @@ RECORDS = OUT / "records"  # which lines the tests of a file reach; made again w
 
 OPTIONS = ["-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 OPTIONS += ["--hypothesis-profile=ci"]  # that without randomness
+SAMPLE = int(os.environ.get("SAMPLE", "0"))  # of all mutants, so many, the same each time; 0: all
 LOADED = ["dask", "hypothesis", "llvmlite.binding", "mpmath", "numpy", "psutil"]
 SLOW = 2.0  # seconds: a test that takes longer is run only where there is no other
 LIMIT = 30.0  # seconds: all those together that are not in the two files that have noticed most
 MEMORY = 8 << 30
+DRAWING = ["test_concurrency", "test_files"]  # which draw too, but nothing else is about locks and files
 
 # A replacement that Python refuses at once, such as + by << on floats, tells nothing about the tests: an
 # operator is replaced by its neighbour, a comparison by its opposite and by its other edge.
@@ -295,8 +297,8 @@ def prepare() -> None:
     engine = max(path.stat().st_mtime for path in ROOT.glob("autograd/*.py"))
     for path in [ROOT / "autograd", ROOT / "nn", *ROOT.glob("tests/test_*.py")]:
         kept = RECORDS / f"{path.stem}.json"
-        if path.is_file() and re.search("viz|dask", path.read_text()):
-            continue  # slow: they are about pictures, or start processes
+        if path.is_file() and path.stem not in DRAWING and "viz" in path.read_text():
+            continue  # slow: it is about pictures
         if not kept.exists() or kept.stat().st_mtime < max(engine, path.stat().st_mtime):
             recording = multiprocessing.get_context("fork").Process(target=record, args=[str(path.relative_to(ROOT))])
             recording.start()
@@ -310,13 +312,15 @@ def main(modules: list[str]) -> None:
     gc.freeze()  # or a child's first collection would copy every page of these modules
     prepare()
     chosen = modules or sorted(str(path.relative_to(TREE)) for path in TREE.glob("autograd/*.py"))
+    drawn = [mutant for module in chosen for mutant in mutants(module)]
+    drawn = random.Random(SAMPLE).sample(drawn, SAMPLE) if SAMPLE else drawn
     made, killed = Counter[str](), Counter[str]()
     fork = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(dir=OUT) as trees, fork.Pool(initializer=start, initargs=[trees]) as pool:
         whole = Tester(trees)
         if failed := whole.run([test for test, seconds in whole.seconds.items() if seconds < SLOW]):
             sys.exit(f"with nothing broken, there is {failed}: mend that, and remove {OUT}")
-        for mutant, killer in pool.imap_unordered(ask, [m for module in chosen for m in mutants(module)]):
+        for mutant, killer in pool.imap_unordered(ask, drawn):
             if killer is not None:
                 made[mutant.module] += 1
                 killed[mutant.module] += bool(killer)
