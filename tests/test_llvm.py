@@ -86,13 +86,14 @@ def test_layers(seed: int, processor: str) -> None:
     agree(program, np.asfortranarray(rows) if choice.random() < 0.5 else rows)
 
 
-@pytest.mark.parametrize("wanted", ["parameters", "inputs", "one weight and an input"])
+@pytest.mark.parametrize("wanted", ["parameters", "inputs", "one neuron", "one weight and an input"])
 def test_layers_whose_results_are_the_roots(wanted: str, processor: str) -> None:
     """Adjoints that are 1 beside one that is computed; columns of numbers of every kind; gradients not asked for."""
     model = MLP(4, [6, 4], "tanh", bias=False, seed=2)
     x = [Value(0.1), Value(-0.4), Value(0.7)]
     y = model([x[0], 0.5, x[1] * x[2], x[2]])
-    wrt = {"parameters": model.parameters(), "inputs": x, "one weight and an input": [model.parameters()[7], x[1]]}
+    w = model.parameters()
+    wrt = {"parameters": w, "inputs": x, "one neuron": w[4:8], "one weight and an input": [w[7], x[1]]}
     program = Graph(*y[:3], exp(y[3])).compile(x, wrt[wanted])
     agree(program, np.random.default_rng(0).uniform(-1.0, 1.0, (21, 3)))
 
@@ -139,7 +140,7 @@ def test_codes_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) 
     values = [first()[0], *[compiled(length)()[0] for length in range(2, 6)]]
     assert len(machine._kept) <= 3
     assert machine.compilations == before + 5
-    assert compiled(5)()[0] == values[-1]
+    assert [compiled(length)()[0] for length in (4, 5)] == values[-2:]
     assert machine.compilations == before + 5
     assert compiled(1)()[0] == values[0] == first()[0]
     assert machine.compilations == before + 6
@@ -171,6 +172,14 @@ def test_the_text() -> None:
     assert "define i64 @batch(" in text
     assert "define i64 @one(" in text
     assert "call double @tanh(double" in text
+
+
+@pytest.mark.parametrize("count", [15, 16])
+def test_weights_become_loops_where_they_are_many(count: int) -> None:
+    """Fewer are cheaper as instructions; many would take long to compile."""
+    w, x = ([Value(0.1 * j) for j in range(count)] for _ in range(2))
+    text = Graph(sumprod(w, x)).compile(x, w).source("llvm")
+    assert ("@forward0(" in text) == (count >= 16)
 
 
 def test_long_sums_compile_in_linear_time() -> None:

@@ -228,6 +228,14 @@ def test_random_graphs_at_numbers_that_are_not_ordinary(group: int, backend: Any
 
 
 @each_backend
+def test_a_zero_that_is_added_is_not_left_out(backend: Any) -> None:
+    """Since -0.0 + 0.0 is 0.0; what is left out, such as - 0.0, keeps the sign."""
+    x = Value(1.0)
+    program = Graph(ops.atan2(x + 0.0, -1.0), ops.atan2(x - 0.0, -1.0)).compile([x], backend=backend)
+    assert program(-0.0) == (math.pi, -math.pi)
+
+
+@each_backend
 def test_denormals_are_not_taken_for_zero(backend: Any) -> None:
     """Amplified after they were read, added, multiplied, and as a constant."""
     x, w = Value(1e-310, label="x"), Value(SMALLEST)

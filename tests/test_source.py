@@ -6,6 +6,7 @@ import itertools
 import linecache
 import math
 import random
+import re
 import subprocess
 import sys
 import traceback
@@ -286,6 +287,14 @@ def test_hostile_labels(size: int | None, monkeypatch: pytest.MonkeyPatch) -> No
         stores = [x.id for x in ast.walk(function) if isinstance(x, ast.Name) and isinstance(x.ctx, ast.Store)]
         again = [name for name in set(stores) if stores.count(name) > 1]
         assert all(f"    {name} = {name} + " in code.text for name in again)  # a sum that grows
+
+
+def test_names_that_are_taken() -> None:
+    """By another leaf, by Python, or by a row that the program calls: they get a number, from 2 on."""
+    labels = ["x", "x", "x", "x_2", "program", "for", "tanh", "exp"]
+    code = compiled(Graph(ops.tanh(ops.fsum([Value(0.1, label=label) for label in labels]))))
+    names = re.findall(r"^        (\w+),", code.text.partition("]")[0], re.MULTILINE)
+    assert names == ["x", "x_2", "x_3", "x_2_2", "program_2", "for_2", "tanh_2", "exp"]
 
 
 @pytest.mark.parametrize("label", ["", "a", "a b", "0", *HOSTILE])
