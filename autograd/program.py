@@ -167,7 +167,7 @@ class Program:
             raise
         if found is None:
             values, gradient = self._interpreted(self.parameters, inputs)
-            found = values[0] if len(values) == 1 else tuple(values), gradient
+            found = _of_roots(values), gradient
         return found if self.wrt else found[0]
 
     def _check_call(self, inputs: Sequence[float]) -> None:
@@ -228,8 +228,7 @@ class Program:
             gradient = gradient / len(rows)
             if not per_example:
                 outputs = outputs / len(rows)
-        values = list(outputs) if per_example else outputs.tolist()
-        value = values[0] if len(values) == 1 else tuple(values)
+        value = _of_roots(list(outputs) if per_example else outputs.tolist())
         return (value, gradient) if self.wrt else value
 
     def _rows(self, rows: Any) -> Any:
@@ -361,11 +360,16 @@ class _Python:
         if found is None:
             return None
         values, gradient = found
-        return values[0] if len(values) == 1 else tuple(values), _float64(gradient)
+        return _of_roots(values), _float64(gradient)
 
     def block(self, rows: Any, parameters: Any) -> tuple[Any, Any] | None:
         """The outputs for each row, of shape (roots, rows), and the sum of the gradients; None as above."""
         return self.code.block(rows, parameters)
+
+
+def _of_roots(values: Sequence[Any]) -> Any:
+    """What belongs to the root; of several, a tuple."""
+    return values[0] if len(values) == 1 else tuple(values)
 
 
 def _values(what: str, values: Sequence[Value]) -> tuple[Value, ...]:

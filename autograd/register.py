@@ -383,7 +383,7 @@ def _larger(comparison: str) -> Callable[..., Register]:
 
 def _total(f: Function, terms: Sequence[Any]) -> Any:
     """A sum; as that of ``math.fsum``, it is never -0.0."""
-    return f.apply(ops.add, (_halved(f, terms), 0.0)) if terms else 0.0
+    return f.apply(ops.add, (_halved(f, terms), 0.0))
 
 
 def _halved(f: Function, terms: Sequence[Any]) -> Any:

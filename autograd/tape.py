@@ -344,7 +344,7 @@ def _layers(nodes: Sequence[Value], place: Place) -> dict[Value, tuple[Layer, in
     """The weighted sums whose weights are consecutive parameters: their layer, and their row of it."""
     layers: dict[tuple[Value, ...], Layer] = {}
     for node in nodes:
-        if node.op is ops.sumprod and node.parents:
+        if node.op is ops.sumprod:
             p, q = ops.sumprod.columns(node.parents)
             for weights, column in ((p, q), (q, p)):
                 kind, start = place(weights[0]) or ("", 0)
@@ -388,4 +388,4 @@ def may_be_infinite(op: Operation, j: int, count: int) -> bool:
 def _may_be_infinite(op: Operation, column: int) -> bool:
     tape = Tape()
     op.partials[column](*[tape.leaf("operand", k) for k in range(len(op.partials) + 1)])
-    return not {term.op for term in tape.terms} <= FINITE
+    return any(term.op not in FINITE for term in tape.terms)
