@@ -258,6 +258,7 @@ def be_child(tree: Path, tests: list[str], note: Path) -> None:
     status = 1
     try:
         os.setsid()
+        multiprocessing.current_process().daemon = False  # which tests that start processes could not be
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         nowhere = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
