@@ -115,13 +115,23 @@ def test_large_programs_run_one_example_at_a_time(monkeypatch: pytest.MonkeyPatc
     """And are not optimised, which would take more than linear time."""
     monkeypatch.setattr(machine, "LARGEST_OPTIMISED", 10)
     machine._kept.clear()
+    levels, linked = [], machine.linked
+
+    def noted(text: str, names: list[str], level: int) -> Any:
+        levels.append(level)
+        return linked(text, names, level)
+
+    monkeypatch.setattr(machine, "linked", noted)
     x, w = Value(0.3), Value(0.7)
     z = x * w
+    Graph(z).compile([x]).batch([[0.5]])
+    assert levels == [1]
     for _ in range(9):
         z = tanh(z + w)
     program = Graph(z).compile([x])
     agree(program, np.random.default_rng(0).uniform(-1.0, 1.0, (11, 1)))
     assert program._code._codes.batch is program._code._codes.one
+    assert levels == [1, 0]
 
 
 def test_codes_that_are_not_used_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
