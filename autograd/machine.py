@@ -160,7 +160,8 @@ class Frame:
     def __init__(self, code: Code, constants: Any, inputs: int, roots: int, sums: int) -> None:
         import numpy as np
 
-        outputs, space = 3 + inputs, 3 + inputs + roots + sums
+        outputs = 3 + inputs
+        space = outputs + roots + sums
         self._code = code
         self._memory = memory = np.zeros(space + code.workspace + 8)
         address = memory.ctypes.data

@@ -287,7 +287,7 @@ class Lowered:
             order.append(known[node])
             self.numbers[known[node]] = self._term(node, place, known)
         self.outputs = [self.numbers[known[root]] for root in roots]
-        parameters = {number for x in wrt for kind, number in [place(x) or ("", 0)] if kind == "parameter"}
+        parameters = {number for kind, number in filter(None, map(place, wrt)) if kind == "parameter"}
         for layer, row in weights.values():
             start = layer.starts[row]
             if not parameters.isdisjoint(range(start, start + len(layer.column))):
