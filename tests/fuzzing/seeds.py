@@ -1,5 +1,6 @@
 """What mutation begins with: valid inputs of every target, the words of its language, and changes of JSON."""
 
+import copy
 import functools
 import json
 import math
@@ -113,13 +114,13 @@ def changed(content: Any, rng: random.Random) -> None:
         case 0:
             del held[key]
         case 1 if isinstance(held, list):
-            held.append(held[key])
+            held.append(copy.deepcopy(held[key]))
         case 1:
             held[rng.choice(["", "x", *map(str, held)])] = held.pop(key)
         case 2 if type(held[key]) in (int, float):
             held[key] = rng.choice([-held[key], 0, 1e300, math.nan, math.inf])
         case _:
-            held[key] = rng.choice(ODD)
+            held[key] = copy.deepcopy(rng.choice(ODD))  # or it might be put into itself
 
 
 def containers(content: Any) -> list[Any]:
