@@ -183,7 +183,8 @@ def fit(
     # A log file keeps what a bar would overwrite. (A notebook's kernel runs in kernelapp; nbconvert imports the rest.)
     log = progress and not (sys.stderr.isatty() or "ipykernel.kernelapp" in sys.modules)
     first = len(history.losses)
-    bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch", disable=log or not progress)
+    # None where nobody sees it: tqdm has a lock that Ctrl-C may leave held.
+    bar = tqdm(total=epochs, initial=first, desc="training", unit="epoch") if progress and not log else None
 
     def train() -> None:
         if fast and first < epochs:
@@ -220,15 +221,16 @@ def fit(
             if checkpoint is not None:
                 training.save(checkpoint)
             shown = {name: f"{x:.4f}" for name, x in numbers.items()}
-            bar.set_postfix(shown, refresh=False)
-            bar.update()
+            if bar is not None:
+                bar.set_postfix(shown, refresh=False)
+                bar.update()
             if log and (epoch + 1) * 10 // epochs > epoch * 10 // epochs:
                 print(f"epoch {epoch + 1} of {epochs}:", *map(" ".join, shown.items()), file=sys.stderr)
         else:
             history.ended = "epochs"
 
     try:
-        with bar, suppress(KeyboardInterrupt):
+        with nullcontext() if bar is None else bar, suppress(KeyboardInterrupt):
             copy_context().run(train)
     finally:
         optimizer.lr = training.rate

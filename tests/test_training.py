@@ -464,6 +464,7 @@ def test_the_gradient_may_be_clipped() -> None:
 def test_a_log_file_gets_ten_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """With loss and metric, and nothing that overwrites; without progress, none. A notebook may be run from it."""
     monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setattr(training, "tqdm", None)  # it takes a lock, which Ctrl-C may leave held, for a hidden bar, too
     model = network()
     for progress in (True, False):
         optimizer = SGD(model.parameters(), lr=0.1)
