@@ -229,14 +229,20 @@ def fit(
         else:
             history.ended = "epochs"
 
-    try:
-        with nullcontext() if bar is None else bar, suppress(KeyboardInterrupt):
-            copy_context().run(train)
-    finally:
+    def settle() -> None:
         optimizer.lr = training.rate
         training.store()
         if patience is not None and training.best:
             model.load_state_dict(training.best)
+
+    try:
+        try:
+            with nullcontext() if bar is None else bar, suppress(KeyboardInterrupt):
+                copy_context().run(train)
+        finally:
+            settle()
+    finally:
+        settle()  # in case Ctrl-C came within the other
     return history
 
 

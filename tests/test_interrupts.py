@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -21,7 +22,7 @@ from autograd import Graph, Program, Value, context, grad, hessian, jit, tanh
 from autograd import operations as ops
 from autograd.algorithms import topological_order
 from autograd.locks import shared
-from nn import MLP, SGD, cross_entropy, fit
+from nn import MLP, SGD, cross_entropy, fit, half_squared_error
 
 ROOT = Path(__file__).parent.parent
 
@@ -180,8 +181,10 @@ def test_fit(compiled: bool, file: bool, tmp_path: Path, capsys: pytest.CaptureF
     states = [numbers_of(steps)]
     train()
     states += steps.states  # type: ignore[attr-defined]
-    seconds, reached = duration(whole), set()
-    for _ in range(30):
+    seconds, reached = duration(whole), set[int]()
+    for attempt in range(300):
+        if attempt >= 30 and len(reached) > 2:  # a busy machine may begin with the end each time
+            break
         path.unlink(missing_ok=True)
         optimizer, train = prepared()
         interrupted(train, rng.uniform(0.0, seconds))
@@ -331,13 +334,14 @@ def test_such_loops_are_found(tmp_path: Path) -> None:
     assert len(uncovered(path)) > 0 or sys.version_info < (3, 12)
 
 
-def test_the_text_of_a_network() -> None:
-    """Interrupted anywhere, the next text is whole."""
-    net, countdown = MLP(1, [1], seed=0), 0
-    whole = repr(net)
+def everywhere(work: Callable[[], object], file: str = "") -> Iterator[None]:
+    """Interrupt the work at the first instruction of a file, then at the second, and so on until it ends."""
+    countdown = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         nonlocal countdown
+        if not frame.f_code.co_filename.endswith(file):
+            return None
         frame.f_trace_opcodes = True  # which early 3.12 leaves at lines
         countdown -= 1
         if not countdown:
@@ -345,16 +349,36 @@ def test_the_text_of_a_network() -> None:
         return trace
 
     for after in itertools.count(1):
-        countdown = after
-        before = sys.gettrace()
-        try:
-            sys.settrace(trace)
-            text = repr(net)
-            break
-        except KeyboardInterrupt:
-            continue
-        finally:
-            sys.settrace(before)
-            assert repr(net) == whole
-    assert text == whole
-    assert after > 50
+        countdown, before = after, sys.gettrace()
+        with suppress(KeyboardInterrupt):
+            try:
+                sys.settrace(trace)
+                work()
+            finally:
+                sys.settrace(before)
+        yield
+        if countdown > 0:
+            return
+
+
+def test_the_text_of_a_network() -> None:
+    """Interrupted anywhere, the next text is whole."""
+    net = MLP(1, [1], seed=0)
+    whole = repr(net)
+    texts = [repr(net) for _ in everywhere(lambda: repr(net))]
+    assert set(texts) == {whole}
+    assert len(texts) > 50
+
+
+def test_the_rate_of_a_training() -> None:
+    """Interrupted anywhere, also while it is put back: it is what it was, whatever the schedule."""
+    model = MLP(1, [1], seed=0)
+    optimizer = SGD(model.parameters(), lr=0.25)
+
+    def train() -> None:
+        data, schedule = [([1.0], 1.0)], lambda epoch: 0.5**epoch
+        fit(model, half_squared_error, data, optimizer, epochs=3, schedule=schedule, compiled=False, progress=False)
+
+    rates = [optimizer.lr for _ in everywhere(train, file="training.py")]
+    assert set(rates) == {0.25}
+    assert len(rates) > 200
