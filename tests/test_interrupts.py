@@ -52,6 +52,14 @@ def duration(work: Callable[[], object]) -> float:
     return min(times)
 
 
+def attempts(count: int, enough: Callable[[], bool]) -> Iterator[int]:
+    """So many, and as many more as it takes: a busy machine may be faster now than when it was measured."""
+    for i in range(20 * count):
+        if i >= count and enough():
+            return
+        yield i
+
+
 def interrupted(work: Callable[[], object], seconds: float) -> bool:
     """Whether an interrupt after so many seconds came while the work was being done."""
     try:
@@ -105,17 +113,17 @@ def test_backward_and_zero_grad() -> None:
     y.backward()
     right = [node.grad for node in order]
     seconds = duration(y.backward)
-    hits = 0
-    for _ in range(300):
+    hits: list[bool] = []
+    for _ in attempts(300, lambda: sum(hits) > 50):
         times = rng.choice([0, 1])
         y.zero_grad()
         if times:
             y.backward()
-        hits += interrupted(y.backward, rng.uniform(0.0, 1.3 * seconds))
+        hits.append(interrupted(y.backward, rng.uniform(0.0, 1.3 * seconds)))
         assert [node.grad for node in order] in ([times * g for g in right], [(times + 1) * g for g in right])
         interrupted(y.zero_grad, rng.uniform(0.0, 0.3 * seconds))
         assert len({node.has_grad for node in order}) == 1
-    assert hits > 50
+    assert sum(hits) > 50
     assert other_thread(lambda: Graph(network()).backward()) is None
 
 
@@ -136,11 +144,11 @@ def test_forward() -> None:
         work(x)
         states.append(numbers())
     seconds = duration(lambda: work(0.5))
-    hits = 0
-    for i in range(100):
-        hits += interrupted(lambda i=i: work((0.25, 0.5)[i % 2]), rng.uniform(0.0, 1.3 * seconds))  # type: ignore[misc]
+    hits: list[bool] = []
+    for i in attempts(100, lambda: sum(hits) > 20):
+        hits.append(interrupted(lambda i=i: work((0.25, 0.5)[i % 2]), rng.uniform(0.0, 1.3 * seconds)))  # type: ignore[misc]
         assert numbers() in states
-    assert hits > 20
+    assert sum(hits) > 20
 
 
 XOR = [([a, b], int(a != b)) for a in (0.0, 1.0) for b in (0.0, 1.0)]
@@ -182,9 +190,7 @@ def test_fit(compiled: bool, file: bool, tmp_path: Path, capsys: pytest.CaptureF
     train()
     states += steps.states  # type: ignore[attr-defined]
     seconds, reached = duration(whole), set[int]()
-    for attempt in range(300):
-        if attempt >= 30 and len(reached) > 2:  # a busy machine may begin with the end each time
-            break
+    for _ in attempts(30, lambda: len(reached) > 2):
         path.unlink(missing_ok=True)
         optimizer, train = prepared()
         interrupted(train, rng.uniform(0.0, seconds))
@@ -214,19 +220,19 @@ def test_save(write: Any, tmp_path: Path) -> None:
     for thing in things:
         write(thing, path)
         contents.append(path.read_bytes())
-    seconds, hits = duration(lambda: write(things[1], path)), 0
-    for i in range(100):
-        hits += interrupted(lambda i=i: write(things[i % 2], path), rng.uniform(0.0, 1.2 * seconds))  # type: ignore[misc]
+    seconds, hits = duration(lambda: write(things[1], path)), list[bool]()
+    for i in attempts(100, lambda: sum(hits) > 20):
+        hits.append(interrupted(lambda i=i: write(things[i % 2], path), rng.uniform(0.0, 1.2 * seconds)))  # type: ignore[misc]
         assert path.read_bytes() in contents
         assert len([*tmp_path.iterdir()]) == 1
         assert not context.scope.get()
-    assert hits > 20
+    assert sum(hits) > 20
 
 
 @pytest.mark.parametrize("backend", ["source", "llvm"])
 def test_programs(backend: Any) -> None:
     """Interrupted while it is made, compiled or run, for one example or many, the next run is right."""
-    rng, hits = random.Random(4), 0
+    rng, hits = random.Random(4), list[bool]()
 
     def made(i: int) -> tuple[Program, list[float]]:
         x, w = Value(0.5), Value(1.5)
@@ -241,12 +247,12 @@ def test_programs(backend: Any) -> None:
         return [[float(value), float(grad[0])] for value, grad in (one, many)]
 
     seconds = min(duration(lambda i=i: run(made(100 + i)[0])) for i in range(2))  # type: ignore[misc]
-    for i in range(40):
-        hits += interrupted(lambda i=i: run(made(i)[0]), rng.uniform(0.0, seconds))  # type: ignore[misc]
+    for i in attempts(40, lambda: sum(hits) > 20):
+        hits.append(interrupted(lambda i=i: run(made(i)[0]), rng.uniform(0.0, seconds)))  # type: ignore[misc]
         program, right = made(i)
-        hits += interrupted(lambda: run(program), rng.uniform(0.0, 0.3 * seconds))  # noqa: B023
+        hits.append(interrupted(lambda: run(program), rng.uniform(0.0, 0.3 * seconds)))  # noqa: B023
         assert run(program) == [pytest.approx(right, rel=1e-12)] * 2
-    assert hits > 20
+    assert sum(hits) > 20
     assert other_thread(lambda: run(made(200)[0])) == [pytest.approx(made(200)[1], rel=1e-12)] * 2
 
 
