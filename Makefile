@@ -22,7 +22,7 @@ conformance: .venv/dev  ## every row against 50 digits, PyTorch and JAX: writes 
 
 coverage: .venv/dev  ## the lines and branches that no test reaches; an error if they are more than 2 %
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=auto --ignore=tests/test_interrupts.py  # its lock would stay held
+	$(BIN)/coverage run -m pytest --numprocesses=auto --ignore=tests/test_interrupts.py  # coverage's own lock would stay held
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -207,7 +207,8 @@ def test_a_lesson_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest
     out.mkdir(parents=True)
     (out / "index.html").write_text("older")
     monkeypatch.setattr(build_lessons, "LESSONS", lessons)
-    with pytest.raises(RuntimeError, match=r"cell 3 of 3:\n\n1\.0 / x\n\nZeroDivisionError: (float )?division"):
+    message = r"01_broken, cell 3 of 3:\n\n1\.0 / x\n\nZeroDivisionError: (float )?division"
+    with pytest.raises(RuntimeError, match=message):
         build(out)
     assert [path.name for path in out.parent.iterdir()] == ["lessons"]
     assert [path.read_text() for path in out.iterdir()] == ["older"]
